@@ -1,0 +1,129 @@
+"""A book and its market as columns: what every room above reads."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+F8 = npt.NDArray[np.float64]
+I4 = npt.NDArray[np.int32]
+I8 = npt.NDArray[np.int64]
+Bool = npt.NDArray[np.bool_]
+
+NO_EXPIRY = np.iinfo(np.int64).min
+"""`Instruments.expiry` of what does not expire."""
+
+
+@dataclass(frozen=True)
+class Accounts:
+    """Every account that has positions or stands in `accounts`, ascending by its UTF-8 bytes."""
+
+    name: pa.StringArray
+    member: pa.StringArray  # null where not given
+    house: Bool
+
+
+@dataclass(frozen=True)
+class Positions:
+    """One row an (account, instrument), ascending; the rows of the table are added up. Zero sums are kept."""
+
+    account: I4  # row of Accounts
+    instrument: I4  # row of Instruments
+    quantity: F8  # signed contracts
+
+
+@dataclass(frozen=True)
+class Instruments:
+    """The instruments table, in its own order."""
+
+    name: pa.StringArray
+    kind: npt.NDArray[np.int8]  # cpu_reference.types: SPOT 0, FUTURE 1, PERPETUAL 2, OPTION 3
+    underlying: I4  # row of Underlyings
+    multiplier: F8
+    expiry: I8  # microseconds since 1970 UTC, NO_EXPIRY for spot and perpetual
+    strike: F8  # NaN but for options
+    sign: npt.NDArray[np.int8]  # +1 call, −1 put, 0 else
+    american: Bool
+    inverse: Bool
+    iv: F8  # NaN: read from the surface
+
+
+@dataclass(frozen=True)
+class Underlyings:
+    """The underlyings table, in its own order; NaN where an optional number is not given."""
+
+    name: pa.StringArray
+    currency: I4  # row of Currencies
+    spot: F8
+    normal: Bool  # Bachelier dynamics
+    carry: Bool  # False: carry = "none", F = S
+    dividend_yield: F8
+    adv: F8
+    vega_adv: F8
+    half_spread: F8
+    vol_half_spread: F8
+
+
+@dataclass(frozen=True)
+class Nodes:
+    """Forwards, vols or rates: ascending by (owner, expiry, strike). Owner is an underlying, or a currency (rates)."""
+
+    owner: I4
+    expiry: I8  # microseconds since 1970 UTC
+    strike: F8  # empty but for vols
+    value: F8
+
+
+@dataclass(frozen=True)
+class Currencies:
+    """Every currency named anywhere in the book, ascending; `fx` is base for one unit (NaN: no rate given)."""
+
+    name: tuple[str, ...]
+    fx: F8
+
+
+@dataclass(frozen=True)
+class History:
+    """Levels of the risk factors; NaN where the table has null."""
+
+    date: I8  # (n_dates,) microseconds since 1970 UTC, strictly ascending
+    name: tuple[str, ...]  # (n_columns,)
+    level: F8  # (n_dates, n_columns)
+
+
+@dataclass(frozen=True)
+class Collateral:
+    """One row an (account, asset) as given; an asset is an underlying or a currency."""
+
+    account: I4
+    asset: pa.StringArray
+    quantity: F8
+
+
+@dataclass(frozen=True)
+class Book:
+    """A validated book. Build it with `read_book`."""
+
+    path: Path
+    accounts: Accounts
+    positions: Positions
+    instruments: Instruments
+    underlyings: Underlyings
+    currencies: Currencies
+    forwards: Nodes
+    vols: Nodes
+    rates: Nodes
+    history: History
+    collateral: Collateral
+    files: Mapping[str, tuple[Path, ...]]  # table -> its files, for their hashes
+    notes: tuple[str, ...]  # what reading it had to say
+
+    @property
+    def held(self) -> Bool:
+        """(n_instruments,): held by an account, that is: some account's quantity is not zero."""
+        held = np.zeros(len(self.instruments.kind), dtype=np.bool_)
+        held[self.positions.instrument[self.positions.quantity != 0]] = True
+        return held
