@@ -1,0 +1,33 @@
+"""The reference backend: what the engine computes, in NumPy and SciPy, for reading, for trust and for every CPU.
+
+Plain arrays in, plain arrays out; nothing of `gpu_var`. Losses and profits are in base currency, gains positive.
+"""
+
+from cpu_reference.aggregate import Holdings, aggregate
+from cpu_reference.filter import filter_ewma
+from cpu_reference.normals import correlate, normals, student_t_mixing
+from cpu_reference.price import Valuation, price
+from cpu_reference.revalue import Prepared, prepare, revalue
+from cpu_reference.tail import Tail, tail
+from cpu_reference.types import Instruments, Market, Maturities, Shocks, Smile
+
+__all__ = [
+    "Holdings",
+    "Instruments",
+    "Market",
+    "Maturities",
+    "Prepared",
+    "Shocks",
+    "Smile",
+    "Tail",
+    "Valuation",
+    "aggregate",
+    "correlate",
+    "filter_ewma",
+    "normals",
+    "prepare",
+    "price",
+    "revalue",
+    "student_t_mixing",
+    "tail",
+]

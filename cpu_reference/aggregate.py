@@ -1,0 +1,37 @@
+"""From profit and loss of instruments to profit and loss of cells."""
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy.sparse import csr_array
+
+from cpu_reference.types import F8, I8
+
+
+class Holdings(NamedTuple):
+    """Who holds how much of the instruments of a tile: a sparse matrix in compressed rows, touched cells only."""
+
+    cell: I8  # (n_rows,) ascending: row of the output
+    start: I8  # (n_rows + 1,)
+    instrument: I8  # (n_holdings,) row of the tile, ascending within a cell
+    quantity: F8  # (n_holdings,) signed contracts
+
+
+def aggregate(holdings: Holdings, pnl: F8, out: F8) -> None:
+    """Add the tile's profit and loss to the cells that hold it, in the order of the instruments.
+
+    Args:
+        holdings: sparse (n_cells × n_instruments).
+        pnl: (n_instruments, n_scenarios) of one contract.
+        out: (n_cells, n_scenarios), added to.
+
+    Raises:
+        ValueError: pnl and out differ in their scenarios.
+    """
+    if pnl.shape[1] != out.shape[1]:
+        raise ValueError(f"pnl has {pnl.shape[1]} scenarios, out has {out.shape[1]}; expected the same")
+    if holdings.cell.size == 0:
+        return
+    shape = (len(holdings.cell), len(pnl))
+    matrix = csr_array((holdings.quantity, holdings.instrument, holdings.start), shape=shape)
+    out[holdings.cell] += np.asarray(matrix @ pnl)

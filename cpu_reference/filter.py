@@ -1,0 +1,26 @@
+"""Volatility filters: the recursions, all factors at once."""
+
+import numpy as np
+
+from cpu_reference.types import F8
+
+
+def filter_ewma(returns: F8, decay: float) -> F8:
+    """Exponentially weighted volatility that knows only the past.
+
+    σ²₁ is the sample variance (ddof 1) of all returns, σ²ₜ₊₁ = λσ²ₜ + (1 − λ)r²ₜ (RiskMetrics 1996, eq. 5.3; as the
+    filter of Hull & White 1998 and Barone-Adesi, Giannopoulos & Vosper 1999).
+
+    Args:
+        returns: (n_dates, n_factors), oldest first.
+        decay: λ, between 0 and 1.
+
+    Returns:
+        (n_dates + 1, n_factors) volatilities: row t is known before return t, the last row is the forecast.
+    """
+    n = len(returns)
+    variance = np.empty((n + 1, returns.shape[1]))
+    variance[0] = returns.var(axis=0, ddof=1)
+    for t in range(n):
+        variance[t + 1] = decay * variance[t] + (1.0 - decay) * returns[t] ** 2
+    return np.sqrt(variance)

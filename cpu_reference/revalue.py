@@ -1,0 +1,313 @@
+"""Full revaluation: the profit and loss of one contract of each instrument in each scenario.
+
+A scenario only *adds* to log-moneyness, so the logarithms are taken once an instrument and once a scenario, and what
+is left an element is one division, one root where the smile moves, and two normal distribution functions.
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import ndtr
+
+from cpu_reference.premium import Premium, american_from_premium, fit_premium
+from cpu_reference.smile import smile_variance, smile_variance_along
+from cpu_reference.types import FUTURE, OPTION, PERPETUAL, SPOT, F8, I8, Instruments, Market, Maturities, Shocks, Smile
+
+_TILE = 16_384
+"""Elements of a tile: five float64 temporaries of it stay in a megabyte of cache."""
+
+_SQRT_2PI = np.sqrt(2.0 * np.pi)
+
+
+class Prepared(NamedTuple):
+    """What is computed once for an underlying and a set of scenarios, before its tiles."""
+
+    price: F8  # (n,) today's price in the quote currency
+    premium: dict[tuple[int, int], Premium]  # early-exercise premium by (maturity, sign)
+
+
+class _Curves(NamedTuple):
+    """An underlying's curves in the scenarios of one call, and what they start from."""
+
+    maturities: Maturities
+    smile: Smile
+    smile_forward: F8  # (n_maturities,) the forward that today's moneyness is measured against
+    shocks: Shocks
+    sticky_strike: bool
+    normal: bool
+
+
+def prepare(instruments: Instruments, market: Market, shocks: Shocks) -> Prepared:
+    """Today's prices, by the same arithmetic as the scenarios' so that no shock means no profit and loss, and the
+    early-exercise premiums that the scenarios share.
+
+    Args:
+        instruments: the underlying's instruments.
+        market: its market today.
+        shocks: its market in *all* scenarios of the run.
+    """
+    price = np.empty((len(instruments.kind), 1))
+    today = _unchanged(market)
+    n = len(shocks.spot)
+    if market.horizon is market.today:
+        # Today is one more scenario of the same fit, so that its error cancels in the difference of prices.
+        both = Shocks(*(np.concatenate([a, b], axis=-1) for a, b in zip(shocks, today.shocks, strict=True)))
+        curves = today._replace(shocks=both)
+        premium = _fit(instruments, curves)
+        _price(instruments, curves, premium, slice(n, n + 1), price)
+        return Prepared(price[:, 0], premium)
+    _price(instruments, today, _fit(instruments, today), slice(0, 1), price)
+    return Prepared(price[:, 0], _fit(instruments, _at_horizon(market, shocks)))
+
+
+def revalue(
+    instruments: Instruments, market: Market, shocks: Shocks, prepared: Prepared, scenarios: slice, out: F8
+) -> None:
+    """Profit and loss of one contract in base currency, gains positive.
+
+    Spot and options: multiplier·(fx₁·price₁ − fx₀·price₀). Linear futures and perpetuals: multiplier·fx₁·(price₁ −
+    price₀). Inverse ones: multiplier·(1/F₀ − 1/F₁)·S₁·fx₁. Options are Black (1976) or Bachelier on the scenario's
+    forward, American ones with the early-exercise premium of `cpu_reference.premium`.
+
+    Args:
+        instruments: (n,) columns, a run of the underlying's instruments.
+        market: the underlying's market today.
+        shocks: its market in all scenarios.
+        prepared: of the same instruments, `price` cut to the same rows.
+        scenarios: which of the scenarios.
+        out: (n, n_scenarios of the slice) is overwritten.
+    """
+    fx = shocks.fx[scenarios]
+    spot = shocks.spot[scenarios]
+    multiplier = instruments.multiplier[:, None]
+    _price(instruments, _at_horizon(market, shocks), prepared.premium, scenarios, out)
+    with np.errstate(all="ignore"):  # a result that is not finite is found, and named, where cells are measured
+        margined = np.isin(instruments.kind, (FUTURE, PERPETUAL))
+        for rows in _runs(margined.astype(np.int8), instruments.inverse.astype(np.int8)):
+            tile, price = out[rows], prepared.price[rows, None]
+            if not margined[rows.start]:
+                tile *= fx
+                tile -= price * market.fx
+            elif instruments.inverse[rows.start]:
+                np.divide(-1.0, tile, out=tile)
+                tile += 1.0 / price
+                tile *= spot * fx
+            else:
+                tile -= price
+                tile *= fx
+            tile *= multiplier[rows]
+
+
+def option_vol(instruments: Instruments, maturities: Maturities, smile: Smile, normal: bool) -> F8:
+    """(n,) volatility at today's moneyness: the instrument's own, else the smile's; NaN where not an open option."""
+    vol = instruments.vol.copy()
+    m = instruments.maturity
+    ask = (instruments.kind == OPTION) & np.isnan(vol)
+    ask[ask] = maturities.years[m[ask]] > 0.0
+    vol[ask] = np.sqrt(smile_variance(smile, m[ask], _moneyness(instruments.strike, maturities.forward[m], normal)[ask]))
+    return vol
+
+
+def _moneyness(strike: F8, forward: F8, normal: bool) -> F8:
+    return strike - forward if normal else np.log(strike / forward)
+
+
+def _unchanged(market: Market) -> _Curves:
+    """Today as one scenario in which nothing happens."""
+    today = market.today
+    column = (slice(None), None)
+    shocks = Shocks(
+        np.array([market.spot]),
+        np.array([market.fx]),
+        today.forward[column],
+        today.rate[column],
+        np.ones((len(today.years), 1)),
+    )
+    return _Curves(today, market.smile_today, today.forward, shocks, market.sticky_strike, market.normal)
+
+
+def _at_horizon(market: Market, shocks: Shocks) -> _Curves:
+    horizon = market.horizon
+    return _Curves(horizon, market.smile_horizon, horizon.forward, shocks, market.sticky_strike, market.normal)
+
+
+def _runs(*keys: npt.NDArray[np.integer]) -> Iterator[slice]:
+    """Slices over which every key is constant."""
+    if keys[0].size == 0:
+        return
+    change = np.zeros(len(keys[0]) - 1, dtype=np.bool_)
+    for key in keys:
+        change |= key[1:] != key[:-1]
+    edges = [0, *(np.flatnonzero(change) + 1).tolist(), len(keys[0])]
+    for begin, end in zip(edges[:-1], edges[1:], strict=True):
+        yield slice(begin, end)
+
+
+def _groups(instruments: Instruments) -> Iterator[tuple[int, int, int, bool, slice]]:
+    """Runs of one (kind, maturity, sign, style)."""
+    keys = (instruments.kind, instruments.maturity, instruments.sign, instruments.american.astype(np.int8))
+    for rows in _runs(*keys):
+        at = rows.start
+        yield (
+            int(instruments.kind[at]),
+            int(instruments.maturity[at]),
+            int(instruments.sign[at]),
+            bool(instruments.american[at]),
+            rows,
+        )
+
+
+def _price(
+    instruments: Instruments,
+    curves: _Curves,
+    premium: dict[tuple[int, int], Premium],
+    scenarios: slice,
+    out: F8,
+) -> None:
+    """Prices in the quote currency, (n, n_scenarios of the slice)."""
+    spot = curves.shocks.spot[scenarios]
+    with np.errstate(all="ignore"):
+        for kind, m, sign, american, rows in _groups(instruments):
+            if kind in (SPOT, PERPETUAL) or (kind == FUTURE and curves.maturities.years[m] <= 0.0):
+                out[rows] = spot
+            elif kind == FUTURE:
+                out[rows] = curves.shocks.forward[m, scenarios]
+            elif curves.maturities.years[m] <= 0.0:
+                np.maximum(sign * (spot - instruments.strike[rows, None]), 0.0, out=out[rows])
+            else:
+                _options(instruments, rows, curves, m, sign, premium.get((m, sign)) if american else None, scenarios, out)
+
+
+def _options(
+    instruments: Instruments,
+    rows: slice,
+    curves: _Curves,
+    m: int,
+    sign: int,
+    premium: Premium | None,
+    scenarios: slice,
+    out: F8,
+) -> None:
+    """Options of one maturity, sign and style, tile by tile."""
+    strike, own_vol = instruments.strike[rows], instruments.vol[rows]
+    years, base = curves.maturities.years[m], curves.smile_forward[m]
+    forward = curves.shocks.forward[m, scenarios]
+    discount = np.exp(-curves.shocks.rate[m, scenarios] * years)
+    root_time = curves.shocks.vol_growth[m, scenarios] * np.sqrt(years)
+    moneyness = _moneyness(strike, base, curves.normal)
+    step = base - forward if curves.normal else np.log(base / forward)
+
+    fixed = own_vol.copy()
+    if curves.sticky_strike:
+        surface = np.isnan(fixed)
+        variance = smile_variance(curves.smile, np.full(int(surface.sum()), m), moneyness[surface])
+        fixed[surface] = np.sqrt(variance)
+    for part in _runs(np.isnan(fixed).astype(np.int8)):
+        moving = bool(np.isnan(fixed[part.start]))
+        # The smile is read along ascending steps; everything else is put into that order and taken out of it.
+        order = np.argsort(step, kind="stable") if moving else np.arange(len(step))
+        back = np.argsort(order) if moving else None
+        step_, forward_, discount_, root_time_ = step[order], forward[order], discount[order], root_time[order]
+        height = max(1, _TILE // max(1, len(step)))
+        buffers = np.empty((4, min(height, part.stop - part.start), len(step)))
+        for begin in range(part.start, part.stop, height):
+            tile = slice(begin, min(begin + height, part.stop))
+            k, deviation, d1, d2 = buffers[:, : tile.stop - tile.start]
+            np.add(moneyness[tile, None], step_, out=k)
+            if moving:
+                smile_variance_along(curves.smile, m, moneyness[tile], step_, deviation)
+                np.sqrt(deviation, out=deviation)
+                deviation *= root_time_
+            else:
+                np.multiply(fixed[tile, None], root_time_, out=deviation)
+            target = out[rows.start + tile.start : rows.start + tile.stop]
+            if curves.normal:
+                value = _bachelier(k, deviation, sign, d1, d2)
+            else:
+                value = _black(k, deviation, sign, forward_, strike[tile, None], d1, d2)
+            value *= discount_
+            if premium is not None:
+                spot = curves.shocks.spot[scenarios][order]
+                value /= strike[tile, None]
+                deviation /= np.sqrt(years)
+                # ln(S/K) = ln(F/K) − ln(F/S)
+                np.subtract(np.log(spot / forward_), k, out=k)
+                american = d1 if value is d2 else d2
+                american_from_premium(premium, k, deviation, value, order + scenarios.start, american)
+                np.multiply(american, strike[tile, None], out=value)
+            if back is None:
+                target[...] = value
+            else:
+                np.take(value, back, axis=1, out=target, mode="clip")
+
+
+def _black(k: F8, deviation: F8, sign: int, forward: F8, strike: F8, d1: F8, d2: F8) -> F8:
+    """sign·(F·N(sign·d₁) − K·N(sign·d₂)), d₁,₂ = −k/s ± s/2 with s = σ√T (Black 1976, eq. 16); overwrites d1, d2."""
+    np.divide(k, deviation, out=d2)
+    np.multiply(deviation, 0.5, out=d1)
+    if sign > 0:
+        d1 -= d2
+        np.subtract(d1, deviation, out=d2)
+    else:
+        d2 -= d1
+        np.add(d2, deviation, out=d1)
+        d1, d2 = d2, d1
+    ndtr(d1, out=d1)
+    ndtr(d2, out=d2)
+    d1 *= sign * forward
+    d2 *= sign * strike
+    d1 -= d2
+    return d1
+
+
+def _bachelier(k: F8, deviation: F8, sign: int, d: F8, density: F8) -> F8:
+    """sign·(F − K)·N(d) + s·φ(d), d = sign·(F − K)/s with s = σ√T (Bachelier 1900); overwrites d and density."""
+    np.divide(k, deviation, out=d)
+    np.multiply(d, d, out=density)
+    density *= -0.5
+    np.exp(density, out=density)
+    density *= deviation
+    density *= 1.0 / _SQRT_2PI
+    d *= -sign
+    ndtr(d, out=d)
+    d *= k
+    d *= -sign
+    d += density
+    return d
+
+
+def _fit(instruments: Instruments, curves: _Curves) -> dict[tuple[int, int], Premium]:
+    """The early-exercise premium of each (maturity, sign) over the volatilities that the scenarios can reach."""
+    premiums: dict[tuple[int, int], Premium] = {}
+    for kind, m, sign, american, rows in _groups(instruments):
+        years = float(curves.maturities.years[m])
+        if kind != OPTION or not american or years <= 0.0:
+            continue
+        low, high = _vol_range(instruments, rows, curves, m)
+        carry = np.log(curves.shocks.forward[m] / curves.shocks.spot) / years
+        rate = curves.shocks.rate[m]
+        premiums[m, sign] = fit_premium(years, sign, rate, rate - carry, low, high)
+    return premiums
+
+
+def _vol_range(instruments: Instruments, rows: slice, curves: _Curves, m: int) -> tuple[float, float]:
+    growth = curves.shocks.vol_growth[m]
+    own = instruments.vol[rows]
+    vols = [own[~np.isnan(own)]]
+    surface = np.isnan(own)
+    if surface.any():
+        k = _moneyness(instruments.strike[rows][surface], np.full(int(surface.sum()), curves.smile_forward[m]), False)
+        step = np.log(curves.smile_forward[m] / curves.shocks.forward[m])
+        reach = np.array([0.0]) if curves.sticky_strike else np.array([step.min(), 0.0, step.max()])
+        begin, end = curves.smile.start[m : m + 2]
+        knots = curves.smile.knot[begin:end]
+        knots = knots[(knots >= k.min() + reach[0]) & (knots <= k.max() + reach[-1])]
+        # Between knots σ² is a convex quadratic, so its least value may lie inside: half way, less 3 %, bounds it.
+        ends = np.concatenate([knots, np.add.outer(k, reach).ravel()])
+        ends.sort()
+        asked = np.concatenate([ends, 0.5 * (ends[1:] + ends[:-1])])
+        vols.append(np.sqrt(smile_variance(curves.smile, np.full(len(asked), m), asked)))
+    vol = np.concatenate(vols)
+    return float(0.97 * vol.min() * growth.min()), float(vol.max() * growth.max())

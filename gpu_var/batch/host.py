@@ -1,0 +1,60 @@
+"""On what a run computes: told in `run.json`, never a part of a number."""
+
+import os
+import platform
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from gpu_var.batch.errors import RunError, UsageError
+
+PACKAGES = ("numpy", "scipy", "pyarrow", "arrow", "pydantic", "plotly")
+
+
+def resolve_backend(backend: str, precision: str) -> str:
+    """The backend that a run will use: `auto` takes the fastest there is. Raises `RunError` where it is not there."""
+    if backend not in ("auto", "cpu", "cuda"):
+        raise UsageError(f"unknown backend {backend!r}; expected auto, cpu or cuda")
+    if precision not in ("float64", "float32"):
+        raise UsageError(f"unknown precision {precision!r}; expected float64 or float32")
+    if backend == "cuda":
+        raise RunError(
+            "--backend cuda: this version computes with NumPy on the CPU alone and has no CUDA kernels; "
+            "run with --backend cpu or --backend auto, which give the same numbers"
+        )
+    if precision == "float32":
+        raise UsageError("--precision float32 is a mode of the CUDA kernels; the cpu backend computes in float64")
+    return "cpu"
+
+
+def device() -> str:
+    """The model of the processor."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        lines = []
+    models = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(models, "") or platform.processor() or platform.machine()
+
+
+def thread_count(threads: int | None) -> int:
+    """Threads to compute with: as many as the process may use, unless given. Raises `UsageError` below 1."""
+    if threads is None:
+        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if threads < 1:
+        raise UsageError(f"--threads {threads}; expected at least 1")
+    return threads
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages that a number or a file depends on."""
+    found = {"gpu-var": gpu_var_version(), "python": sys.version.split()[0]}
+    return found | {name: version(name) for name in PACKAGES}
+
+
+def gpu_var_version() -> str:
+    """The version of this package; a checkout that is not installed has none."""
+    try:
+        return version("gpu-var")
+    except PackageNotFoundError:
+        return "not installed"

@@ -1,0 +1,198 @@
+"""A run: a book and a configuration become margins, and files."""
+
+import json
+import platform
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from gpu_var.batch.fingerprint import hashes, sha256
+from gpu_var.batch.folder import MARGIN, RUN, OutputFolder, output_folder, refuse_in_book
+from gpu_var.batch.host import device, gpu_var_version, resolve_backend, thread_count, versions
+from gpu_var.batch.outputs import pnl_table, write_arrow, write_json, write_parquet
+from gpu_var.margin.requirement import requirement
+from gpu_var.market.checks import check
+from gpu_var.market.factors import Factors
+from gpu_var.tables.book import Book
+from gpu_var.tables.config import Config
+from gpu_var.tables.findings import Findings
+
+Progress = Callable[[str, float], None]
+Page = Callable[["Run"], str]
+
+
+@dataclass(frozen=True)
+class Run:
+    """The result of a run, in base currency.
+
+    `margin` and `breakdown` are the tables of the same name, `pnl` holds by model the P&L (n_accounts, n_scenarios) in the order
+    of `margin`, gains positive, and `scenarios` the names of its columns.
+    """
+
+    margin: pa.Table
+    breakdown: pa.Table
+    notes: list[str]
+    pnl: Mapping[str, npt.NDArray[np.float64]]
+    scenarios: Mapping[str, list[str]]
+    counts: Mapping[str, int]
+    timings: Mapping[str, float]
+    config: Config
+    book: Path
+    backend: str
+    precision: str
+    threads: int
+    inputs: Mapping[str, str]  # SHA-256 by name
+    started: datetime = field(compare=False)
+
+    @property
+    def failed(self) -> pa.Table:
+        """The rows of `margin` whose account failed."""
+        return self.margin.filter(pc.not_equal(self.margin["status"], "ok"))
+
+    def plan(self, pnl: bool) -> dict[str, Any]:
+        """All that the bytes of the tables depend on."""
+        return plan(self.config, self.inputs, self.backend, self.precision, pnl)
+
+    def write(
+        self, out_dir: str | Path, pnl: bool = False, overwrite: bool = False, page: Page | None = None
+    ) -> list[Path]:
+        """Write the outputs to the folder `out_dir`, with the P&L if `pnl`, and return their paths.
+
+        `page` makes `report.html` of the run. Raises `UsageError` where `out_dir` holds a run and `overwrite` is not given,
+        `WriteError` where it cannot be written.
+        """
+        out = Path(out_dir)
+        refuse_in_book(out, self.book, "out_dir")
+        with output_folder(out, "overwrite" if overwrite else "new", self.plan(pnl)) as folder:
+            return [] if folder is None else self.write_into(folder, pnl, page)
+
+    def write_into(self, folder: OutputFolder, pnl: bool, page: Page | None) -> list[Path]:
+        """As `write`, into a folder that is locked already."""
+        begun = time.perf_counter()
+        files: dict[str, Callable[[BinaryIO], object]] = {
+            MARGIN: partial(write_parquet, self.margin),
+            "breakdown.parquet": partial(write_parquet, self.breakdown),
+        }
+        if pnl:
+            account = self.margin["account"]
+            for model, values in self.pnl.items():
+                files[f"pnl_{model}.arrow"] = partial(write_arrow, pnl_table(account, values, self.scenarios[model]))
+        if page is not None:
+            text = page(self).encode()
+            files["report.html"] = lambda stream: stream.write(text)
+        for name, write in files.items():
+            folder.write(name, write)
+        facts = self.facts() | {
+            "plan": self.plan(pnl),
+            "outputs": {name: sha256(folder.written(name)) for name in sorted(files)},
+        }
+        facts["timings"] |= {"writing": time.perf_counter() - begun}
+        folder.write(RUN, partial(write_json, facts))
+        return folder.publish()
+
+    def facts(self) -> dict[str, Any]:
+        """What `run.json` says but for the outputs."""
+        monte_carlo = self.config.monte_carlo
+        return {
+            "versions": versions(),
+            "backend": self.backend,
+            "device": device(),
+            "precision": self.precision,
+            "threads": self.threads,
+            "seeds": {} if monte_carlo is None else {"monte_carlo": monte_carlo.seed},
+            "book": str(self.book),
+            "inputs": dict(self.inputs),
+            "config": plain(self.config),
+            "counts": dict(self.counts),
+            "notes": self.notes,
+            "timings": dict(self.timings),
+            "host": platform.node(),
+            "started": self.started.isoformat(timespec="seconds"),
+            "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+        }
+
+
+def run(
+    book: Book,
+    config: Config,
+    backend: str = "auto",
+    precision: str = "float64",
+    threads: int | None = None,
+) -> Run:
+    """Margin a book.
+
+    `backend` is auto, cpu or cuda; `threads` defaults to every core that the process may use, and changes no bit of the result.
+    Raises `InputError` with every finding where book and configuration do not fit, `UsageError` for an unknown backend or
+    precision, `RunError` where the backend is not there.
+    """
+    findings = Findings()
+    factors = check(book, config, findings)
+    findings.raise_if_any()
+    assert factors is not None
+    resolved = resolve_backend(backend, precision)
+    inputs = hashes(book.path, book.files, None)
+    return compute(
+        book, config, factors, findings.notes, inputs, backend=resolved, precision=precision, threads=threads
+    )
+
+
+def compute(
+    book: Book,
+    config: Config,
+    factors: Factors,
+    notes: Iterable[str],
+    inputs: Mapping[str, str],
+    *,
+    backend: str,
+    precision: str,
+    threads: int | None,
+    progress: Progress | None = None,
+    timings: Mapping[str, float] | None = None,
+) -> Run:
+    """Margin a book that has been checked; `inputs` are the SHA-256 of its files, `timings` what was spent before."""
+    started = datetime.now(UTC)
+    count = thread_count(threads)
+    result = requirement(book, config, factors, backend=backend, threads=count, progress=progress)
+    return Run(
+        margin=result.margin,
+        breakdown=result.breakdown,
+        notes=list(dict.fromkeys([*book.notes, *notes, *result.notes])),
+        pnl=result.pnl,
+        scenarios=result.scenarios,
+        counts=result.counts,
+        timings=dict(timings or {}) | result.timings,
+        config=config,
+        book=book.path,
+        backend=backend,
+        precision=precision,
+        threads=count,
+        inputs=inputs,
+        started=started,
+    )
+
+
+def plan(config: Config, inputs: Mapping[str, str], backend: str, precision: str, pnl: bool) -> dict[str, Any]:
+    """All that the bytes of the tables depend on, as plain JSON values."""
+    return {
+        "version": gpu_var_version(),
+        "backend": backend,
+        "precision": precision,
+        "pnl": pnl,
+        "config": plain(config),
+        "inputs": dict(inputs),
+    }
+
+
+def plain(config: Config) -> dict[str, Any]:
+    """The configuration with every default filled in, as JSON values."""
+    tree: dict[str, Any] = json.loads(json.dumps(config.as_dict(), default=str))
+    return tree

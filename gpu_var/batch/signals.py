@@ -1,0 +1,66 @@
+"""SIGINT and SIGTERM end a run within seconds, whatever it is doing. Every file is renamed into place when whole, so
+that it may end anywhere and `--resume` still finds a sound state."""
+
+import contextlib
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from types import FrameType
+
+from gpu_var.batch.errors import Interrupted
+
+GRACE = 3.0
+"""Seconds in which the run may unwind by itself; after them the process ends where it stands."""
+
+
+def end_process_within(seconds: float, exit_code: int) -> None:
+    """End the process with `exit_code` unless it has ended by itself, as when its threads still finish a long tile."""
+    timer = threading.Timer(seconds, os._exit, args=(exit_code,))
+    timer.daemon = True
+    timer.start()
+
+
+@contextlib.contextmanager
+def stoppable(grace: float = GRACE) -> Iterator[None]:
+    """Within it the first SIGINT or SIGTERM raises `Interrupted` in the main thread, and the second ends the process.
+
+    Python's handlers wait for the main thread to leave compiled code, which may take long; so a thread of its own,
+    woken through a pipe by the signal itself, ends the process after `grace` seconds.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    received: list[int] = []
+
+    def stop(signum: int, _frame: FrameType | None) -> None:
+        received.append(signum)
+        if len(received) > 1:
+            os._exit(128 + signum)
+        raise Interrupted(signum)
+
+    finished = threading.Event()
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+
+    def watch() -> None:
+        woken_by = os.read(reading, 1)
+        if woken_by and not finished.wait(grace):
+            os._exit(128 + woken_by[0])
+
+    watcher = threading.Thread(target=watch, name="gpu-var-signals", daemon=True)
+    previous = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    previous_fd = signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+    watcher.start()
+    try:
+        for number in previous:
+            signal.signal(number, stop)
+        yield
+    finally:
+        finished.set()
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+        signal.set_wakeup_fd(previous_fd)
+        os.close(writing)
+        watcher.join()
+        os.close(reading)

@@ -1,0 +1,151 @@
+"""One underlying at a time: its instruments in the backend's order, its market today, its market in the scenarios."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from cpu_reference.types import Instruments, Market, Maturities, Shocks
+from gpu_var.market.curves import forward, forward_from_rate, years_to, zero_rate
+from gpu_var.market.factors import Factors, Tenors
+from gpu_var.market.surface import smile
+from gpu_var.tables.book import F8, I8, NO_EXPIRY, Book
+from gpu_var.tables.config import Config
+
+FLOOR = 0.01
+"""Smallest growth under simple returns."""
+
+
+class Underlying(NamedTuple):
+    """What the engine needs of one underlying."""
+
+    index: int  # row of Book.underlyings
+    row: I8  # (n,) rows of Book.instruments, in the order of `instruments`
+    instruments: Instruments
+    market: Market
+
+
+def growth(shock: F8, returns: str) -> F8:
+    """exp(x), or max(1 + x, 0.01) under simple returns."""
+    return np.exp(shock) if returns == "log" else np.maximum(1.0 + shock, FLOOR)
+
+
+def fx_rates(book: Book, base_currency: str) -> F8:
+    """(n_currencies,) base currency for one unit; the base itself is 1."""
+    fx = book.currencies.fx.copy()
+    if base_currency in book.currencies.name:
+        fx[book.currencies.name.index(base_currency)] = 1.0
+    return fx
+
+
+def underlyings(book: Book, config: Config, rows: I8) -> list[Underlying]:
+    """The underlyings of some instruments, ascending by their row.
+
+    Args:
+        rows: rows of Book.instruments.
+    """
+    i = book.instruments
+    own = np.isnan(i.iv[rows])
+    order = np.lexsort(
+        (i.strike[rows], own, i.american[rows], i.sign[rows], i.kind[rows], i.expiry[rows], i.underlying[rows])
+    )
+    rows = rows[order]
+    present, begin = np.unique(i.underlying[rows], return_index=True)
+    fx = fx_rates(book, config.base_currency)
+    return [
+        _underlying(book, config, int(u), part, float(fx[book.underlyings.currency[u]]))
+        for u, part in zip(present, np.split(rows, begin[1:]), strict=True)
+    ]
+
+
+def _underlying(book: Book, config: Config, u: int, rows: I8, fx: float) -> Underlying:
+    i = book.instruments
+    expiry = i.expiry[rows]
+    expiries = np.unique(expiry[expiry != NO_EXPIRY])
+    maturity = np.where(expiry == NO_EXPIRY, -1, np.searchsorted(expiries, expiry)).astype(np.intp)
+    as_of = config.as_of_us
+    years = years_to(expiries, as_of)
+
+    today = _maturities(book, u, years, as_of)
+    horizon = _maturities(book, u, years - config.holding_period_days / 365.0, as_of) if config.roll else today
+    smile_today = smile(book, u, today, as_of)
+    return Underlying(
+        u,
+        rows,
+        Instruments(
+            kind=i.kind[rows],
+            maturity=maturity,
+            strike=i.strike[rows],
+            sign=i.sign[rows],
+            american=i.american[rows],
+            inverse=i.inverse[rows],
+            multiplier=i.multiplier[rows],
+            vol=i.iv[rows],
+        ),
+        Market(
+            normal=bool(book.underlyings.normal[u]),
+            sticky_strike=config.smile == "sticky_strike",
+            forward_from_rate=forward_from_rate(book, u, as_of),
+            spot=float(book.underlyings.spot[u]),
+            fx=fx,
+            today=today,
+            horizon=horizon,
+            smile_today=smile_today,
+            smile_horizon=smile(book, u, horizon, as_of) if config.roll else smile_today,
+        ),
+    )
+
+
+def _maturities(book: Book, u: int, years: F8, as_of: int) -> Maturities:
+    rate = zero_rate(book, int(book.underlyings.currency[u]), years, as_of)
+    return Maturities(years, forward(book, u, years, rate, as_of), rate)
+
+
+def shocks(book: Book, config: Config, factors: Factors, underlying: Underlying, shock: F8) -> Shocks:
+    """The underlying's market in each scenario.
+
+    A spot shock moves every forward alike, unless the underlying has `forward:` factors; a rate shock moves discounting
+    and, where F comes from the rate, F; an `iv` shock multiplies σ. Shocks between tenors are linear in T, flat beyond.
+
+    Args:
+        shock: (n_scenarios, n_factors) returns, or differences for additive factors.
+    """
+    u, market = underlying.index, underlying.market
+    horizon = market.horizon
+    years = horizon.years[:, None]
+    n = len(shock)
+    nothing = np.zeros((len(horizon.years), n))
+    currency = int(book.underlyings.currency[u])
+
+    x_spot = shock[:, factors.spot[u]] if factors.spot[u] >= 0 else np.zeros(n)
+    x_rate = _between(factors.rate[currency], horizon.years, shock, nothing)
+    x_forward = _between(factors.forward[u], horizon.years, shock, np.broadcast_to(x_spot, nothing.shape))
+    x_iv = _between(factors.iv[u], horizon.years, shock, nothing)
+
+    base = horizon.forward[:, None]
+    if market.forward_from_rate:
+        base = base * np.exp(x_rate * years)
+    if market.normal:
+        spot, forwards = market.spot + x_spot, base + x_forward
+    else:
+        spot = market.spot * growth(x_spot, config.returns)
+        forwards = base * growth(x_forward, config.returns)
+    fx_factor = int(factors.fx[currency])
+    fx_growth = growth(shock[:, fx_factor], config.returns) if fx_factor >= 0 else np.ones(n)
+    return Shocks(
+        spot=spot,
+        fx=market.fx * fx_growth,
+        forward=np.where(years > 0.0, forwards, spot),
+        rate=horizon.rate[:, None] + x_rate,
+        vol_growth=growth(x_iv, config.returns),
+    )
+
+
+def _between(tenors: Tenors, years: F8, shock: F8, otherwise: F8) -> F8:
+    """(n_maturities, n_scenarios) shock at each maturity, linear in T between the tenors, flat beyond."""
+    if len(tenors.years) == 0:
+        return otherwise
+    weight = np.stack([np.interp(years, tenors.years, unit) for unit in np.eye(len(tenors.years))], axis=1)
+    out = np.zeros((len(years), len(shock)))
+    for column, factor in zip(weight.T, tenors.factor, strict=True):
+        out += column[:, None] * shock[:, factor]
+    return out

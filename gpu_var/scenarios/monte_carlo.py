@@ -1,0 +1,67 @@
+"""Monte Carlo: correlated normal or Student-t moves at today's volatility, one step, no drift."""
+
+from concurrent.futures import Executor
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+import cpu_reference
+from gpu_var.market.checks import window
+from gpu_var.market.factors import Factors
+from gpu_var.scenarios.fhs import factor_returns
+from gpu_var.scenarios.model import ScenarioSet, count_floored
+from gpu_var.tables.book import F8, Book
+from gpu_var.tables.config import Config
+
+_BLOCK = 4096
+"""Paths drawn at a time: bounds the memory of the draw, changes no number."""
+
+
+def correlation_root(residuals: F8) -> F8:
+    """Symmetric square root of the Pearson correlation, negative eigenvalues set to 0.
+
+    The symmetric root does not depend on the signs of the eigenvectors. One BLAS thread, because several may round
+    differently.
+
+    Args:
+        residuals: (n_dates, n_factors) returns over their volatility, none of them constant.
+    """
+    if residuals.shape[1] == 0:
+        return np.zeros((0, 0))
+    with threadpool_limits(limits=1, user_api="blas"):
+        correlation = np.atleast_2d(np.corrcoef(residuals, rowvar=False))
+        eigenvalue, vector = np.linalg.eigh(correlation)
+        return np.asarray((vector * np.sqrt(np.maximum(eigenvalue, 0.0))) @ vector.T)
+
+
+def monte_carlo(book: Book, config: Config, factors: Factors, pool: Executor) -> ScenarioSet:
+    """The paths of `[monte_carlo]`: x = √h·σ_{N+1}·y, y with the correlation of z_t = r_t/σ_t.
+
+    A factor's number is a function of (seed, path, step 0, its index among the run's factors) alone. Constant factors
+    have shock 0 and are left out of the correlation.
+    """
+    model = config.monte_carlo
+    if model is None:
+        raise ValueError("[monte_carlo] is not enabled; expected its table in the configuration")
+    _, levels = window(book.history, factors, model, config.as_of_us)
+    returns = factor_returns(levels, factors.additive, config.returns)
+    volatility = cpu_reference.filter_ewma(returns, model.decay)
+    moving = (volatility > 0.0).all(axis=0)
+    root = correlation_root(returns[:, moving] / volatility[:-1, moving])
+    scale = np.sqrt(config.holding_period_days) * volatility[-1, moving]
+    shock = np.zeros((model.paths, len(factors.names)))
+
+    def draw(first: int) -> None:
+        rows = slice(first, min(first + _BLOCK, model.paths))
+        n = rows.stop - first
+        independent = cpu_reference.normals(model.seed, 0, first, (n, len(factors.names)))[:, moving]
+        y = np.empty_like(independent)
+        cpu_reference.correlate(independent, root, y)
+        if model.copula == "student_t" and model.dof is not None:
+            y *= cpu_reference.student_t_mixing(model.seed, 0, first, n, model.dof)[:, None]
+        shock[rows, moving] = y * scale
+
+    for _ in pool.map(draw, range(0, model.paths, _BLOCK)):
+        pass
+    names = np.arange(model.paths).astype(str).tolist()
+    return ScenarioSet("monte_carlo", names, shock, count_floored(shock, factors.additive, config.returns))
