@@ -22,9 +22,7 @@ class BachelierGreeks(NamedTuple):
     d: F8  # (F − K)/deviation
 
 
-def bachelier(
-    forward: npt.ArrayLike, strike: npt.ArrayLike, deviation: npt.ArrayLike, sign: npt.ArrayLike
-) -> F8:
+def bachelier(forward: npt.ArrayLike, strike: npt.ArrayLike, deviation: npt.ArrayLike, sign: npt.ArrayLike) -> F8:
     """Undiscounted price of a European option on a normally distributed forward, of the broadcast shape.
 
     `deviation` = σ√T ≥ 0 in price units, `sign` +1 for a call and −1 for a put. The result has a relative error below

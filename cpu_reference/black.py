@@ -14,6 +14,7 @@ from scipy.special import erfcx
 from cpu_reference.gaussian import SQRT_HALF, SQRT_HALF_PI, cumulative, density, mills_difference
 
 F8 = npt.NDArray[np.float64]
+Bool = npt.NDArray[np.bool_]
 
 _SERIES = 0.02  # R(a − t) − R(a + t) as a difference is good to 1e-14·(1 + a)/t; below this share, as a series
 
@@ -31,41 +32,50 @@ class BlackGreeks(NamedTuple):
 def log_distance(forward: F8, strike: F8) -> F8:
     """|ln(F/K)| of positive F and K, to full relative precision also where they are close."""
     low = np.minimum(forward, strike)
-    high = np.maximum(forward, strike)
-    gap = (high - low) / low  # exact numerator where the two are close; overflows only beyond 308 decades
-    return np.asarray(np.where(np.isinf(gap), np.log(high) - np.log(low), np.log1p(gap)))
+    with np.errstate(all="ignore"):
+        gap = np.abs(forward - strike) / low  # the numerator is exact where the two are close
+        distance = np.log1p(gap)
+        if np.isinf(gap).any():  # over 308 decades apart
+            distance = np.where(np.isinf(gap), np.log(np.maximum(forward, strike)) - np.log(low), distance)
+    return np.asarray(distance)
 
 
-def time_value(distance: F8, deviation: F8) -> F8:
-    """The out-of-the-money price per unit of min(F, K), in [0, 1], of the broadcast shape.
+def mantissa(a: F8, t: F8) -> tuple[F8, Bool]:
+    """The time value per unit of min(F, K) over exp(−(a − t)²/2), a = |ln(F/K)|/deviation, t = deviation/2; 1-d.
 
-    `distance` is |ln(F/K)| ≥ 0 and `deviation` is σ√T ≥ 0; both may be infinite. Relative error below 1e-12.
+    Where the second result is False (a < t, but for small t) it is (time value − 1)/exp(−(a − t)²/2) instead.
     """
-    return _scaled_time_value(np.ones(1), distance, deviation)
+    z = a - t
+    value = 0.5 * (np.copysign(erfcx(np.abs(z) * SQRT_HALF), z) - erfcx((a + t) * SQRT_HALF))
+    near = np.flatnonzero(t <= _SERIES * (1 + a))
+    whole = z >= 0  # as copysign has it
+    if near.size:
+        value[near] = mills_difference(a[near], t[near]) / SQRT_HALF_PI
+        whole[near] = True
+    return value, whole
 
 
-def _scaled_time_value(low: F8, distance: F8, deviation: F8) -> F8:
-    """`low`·time_value, multiplied before the exponential can underflow."""
+def time_value(low: F8, distance: F8, deviation: F8) -> F8:
+    """The price of the option that is out of the money, call or put, of the broadcast shape.
+
+    `low` is min(F, K) > 0, `distance` |ln(F/K)| ≥ 0 and `deviation` σ√T ≥ 0; the last two may be infinite. For whoever
+    has the logarithm at hand; `black` takes it itself.
+    """
     low, distance, deviation = np.broadcast_arrays(low, distance, deviation)
+    shape = low.shape
+    low, distance, deviation = low.ravel(), distance.ravel(), deviation.ravel()
     with np.errstate(all="ignore"):  # infinities and underflow are limits here, not accidents
         a = np.where(distance > 0, distance / deviation, 0.0)
         t = 0.5 * deviation
-        z = a - t
-        root = np.exp(-0.25 * z * z)  # twice, so that a representable price has no denormal factor
-        inside = np.copysign(erfcx(np.abs(z) * SQRT_HALF), z)
-        value = (low * root) * (0.5 * (inside - erfcx((a + t) * SQRT_HALF))) * root
-        value = np.where(z <= 0, low + value, value)
-        series = np.nonzero(t <= _SERIES * (1 + a))
-        if series[0].size:
-            half = mills_difference(a[series], t[series]) / SQRT_HALF_PI
-            value[series] = (low[series] * root[series]) * half * root[series]
+        root = np.exp(-0.25 * (a - t) ** 2)  # twice, so that a representable price has no denormal factor
+        part, whole = mantissa(a, t)
+        value = low * root * part * root
+        value = np.where(whole, value, low + value)
     value[(a == np.inf) | (deviation == 0)] = 0.0
-    return np.asarray(value)
+    return value.reshape(shape)
 
 
-def black(
-    forward: npt.ArrayLike, strike: npt.ArrayLike, deviation: npt.ArrayLike, sign: npt.ArrayLike
-) -> F8:
+def black(forward: npt.ArrayLike, strike: npt.ArrayLike, deviation: npt.ArrayLike, sign: npt.ArrayLike) -> F8:
     """Undiscounted price of a European option on a lognormal forward, of the broadcast shape.
 
     `forward` and `strike` are positive, `deviation` = σ√T ≥ 0, `sign` +1 for a call and −1 for a put. The result has a
@@ -73,9 +83,7 @@ def black(
     """
     f, k, v, s = (np.asarray(x, dtype=np.float64) for x in (forward, strike, deviation, sign))
     intrinsic = np.maximum(s * (f - k), 0.0)
-    with np.errstate(over="ignore", divide="ignore"):
-        distance = log_distance(f, k)
-    return np.asarray(intrinsic + _scaled_time_value(np.minimum(f, k), distance, v))
+    return np.asarray(intrinsic + time_value(np.minimum(f, k), log_distance(f, k), v))
 
 
 def black_greeks(

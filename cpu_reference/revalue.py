@@ -5,6 +5,7 @@ is left an element is one division, one root where the smile moves, and two norm
 """
 
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -13,7 +14,7 @@ from scipy.special import ndtr
 
 from cpu_reference.premium import Premium, american_from_premium, fit_premium
 from cpu_reference.smile import smile_variance, smile_variance_along
-from cpu_reference.types import FUTURE, OPTION, PERPETUAL, SPOT, F8, I8, Instruments, Market, Maturities, Shocks, Smile
+from cpu_reference.types import F8, FUTURE, OPTION, PERPETUAL, SPOT, Instruments, Market, Maturities, Shocks, Smile
 
 _TILE = 16_384
 """Elements of a tile: five float64 temporaries of it stay in a megabyte of cache."""
@@ -106,7 +107,9 @@ def option_vol(instruments: Instruments, maturities: Maturities, smile: Smile, n
     m = instruments.maturity
     ask = (instruments.kind == OPTION) & np.isnan(vol)
     ask[ask] = maturities.years[m[ask]] > 0.0
-    vol[ask] = np.sqrt(smile_variance(smile, m[ask], _moneyness(instruments.strike, maturities.forward[m], normal)[ask]))
+    vol[ask] = np.sqrt(
+        smile_variance(smile, m[ask], _moneyness(instruments.strike, maturities.forward[m], normal)[ask])
+    )
     return vol
 
 
@@ -141,7 +144,7 @@ def _runs(*keys: npt.NDArray[np.integer]) -> Iterator[slice]:
     for key in keys:
         change |= key[1:] != key[:-1]
     edges = [0, *(np.flatnonzero(change) + 1).tolist(), len(keys[0])]
-    for begin, end in zip(edges[:-1], edges[1:], strict=True):
+    for begin, end in pairwise(edges):
         yield slice(begin, end)
 
 
@@ -177,7 +180,9 @@ def _price(
             elif curves.maturities.years[m] <= 0.0:
                 np.maximum(sign * (spot - instruments.strike[rows, None]), 0.0, out=out[rows])
             else:
-                _options(instruments, rows, curves, m, sign, premium.get((m, sign)) if american else None, scenarios, out)
+                _options(
+                    instruments, rows, curves, m, sign, premium.get((m, sign)) if american else None, scenarios, out
+                )
 
 
 def _options(

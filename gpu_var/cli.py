@@ -1,1 +1,258 @@
-"""The command line. Each command is parsed here, and done in `gpu_var.commands`-like functions of `gpu_var.report.jobs`."""
+"""The command line: what may be asked for. What is then done stands in `gpu_var.report.commands`, imported only when
+something is to be done, so that `--help` answers at once."""
+
+import io
+import os
+import sys
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gpu_var import __version__
+from gpu_var.batch.errors import RunError, UsageError
+from gpu_var.batch.signals import end_process_within, stoppable
+
+DONE, ERROR, BAD_INPUT = 0, 1, 2
+_UNWIND = 1.0  # seconds that the threads of an interrupted run have to finish their tile
+
+
+class Backend(StrEnum):
+    """Who computes."""
+
+    AUTO = "auto"
+    CPU = "cpu"
+    CUDA = "cuda"
+
+
+class Precision(StrEnum):
+    """In what numbers."""
+
+    FLOAT64 = "float64"
+    FLOAT32 = "float32"
+
+
+@dataclass
+class Request:
+    """What the command line asks for."""
+
+    work: Callable[[], int] | None = None
+    debug: bool = False
+
+
+app = typer.Typer(
+    name="gpu-var",
+    help="Portfolio margin by filtered historical simulation and Monte Carlo with full revaluation of option books.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+Book = Annotated[Path, typer.Argument(metavar="BOOK", help="Folder with the tables of the book.", show_default=False)]
+ConfigFile = Annotated[
+    Path | None, typer.Option("--config", help="Configuration, in place of BOOK/margin.toml.", show_default=False)
+]
+Quiet = Annotated[bool, typer.Option("--quiet", help="Say nothing but errors.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+
+
+@app.command("run", epilog="Example: gpu-var run book --out margins --pnl")
+def _run(
+    context: typer.Context,
+    book: Book,
+    config: ConfigFile = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", help="Folder for the outputs.  [default: BOOK-margin beside the book]", show_default=False
+        ),
+    ] = None,
+    backend: Annotated[Backend, typer.Option(help="What to compute on.")] = Backend.AUTO,
+    precision: Annotated[Precision, typer.Option(help="float32 is a mode of the CUDA kernels.")] = Precision.FLOAT64,
+    pnl: Annotated[bool, typer.Option("--pnl", help="Also write every account's P&L in every scenario.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Finish an interrupted run with the same inputs.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the run that --out holds.")] = False,
+    threads: Annotated[
+        int | None, typer.Option(help="Threads to compute with.  [default: every core]", show_default=False)
+    ] = None,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Margin every account; write tables and a report."""
+
+    def work() -> int:
+        from gpu_var.report import commands  # noqa: PLC0415 - the numerical packages are slow to import
+
+        if resume and overwrite:
+            raise UsageError("--resume and --overwrite exclude each other: give one of them")
+        mode: commands.Mode = "resume" if resume else "overwrite" if overwrite else "new"
+        return commands.run(
+            book,
+            config,
+            out,
+            backend=backend.value,
+            precision=precision.value,
+            pnl=pnl,
+            mode=mode,
+            threads=threads,
+            quiet=quiet,
+        )
+
+    _ask(context, work, debug)
+
+
+@app.command("validate", epilog="Example: gpu-var validate book")
+def _validate(
+    context: typer.Context, book: Book, config: ConfigFile = None, quiet: Quiet = False, debug: Debug = False
+) -> None:
+    """Find everything wrong with a book; write nothing."""
+
+    def work() -> int:
+        from gpu_var.report import commands  # noqa: PLC0415
+
+        return commands.validate(book, config, quiet=quiet)
+
+    _ask(context, work, debug)
+
+
+@app.command("price", epilog="Example: gpu-var price book --out prices.csv")
+def _price(
+    context: typer.Context,
+    book: Book,
+    config: ConfigFile = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            help="File ending in .csv, .parquet or .arrow.  [default: CSV on standard output]",
+            show_default=False,
+        ),
+    ] = None,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Price every instrument of a book, with its Greeks."""
+
+    def work() -> int:
+        from gpu_var.report import commands  # noqa: PLC0415
+
+        return commands.price(book, config, out, quiet=quiet)
+
+    _ask(context, work, debug)
+
+
+@app.command("demo", epilog="Example: gpu-var demo")
+def _demo(
+    context: typer.Context,
+    folder: Annotated[Path, typer.Argument(metavar="[DIR]", help="Folder for the books and margins.")] = Path(
+        "gpu-var-demo"
+    ),
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier demo in DIR.")] = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Write two books of real option markets, and margin them."""
+
+    def work() -> int:
+        from gpu_var.report import commands  # noqa: PLC0415
+
+        return commands.demo(folder, overwrite=overwrite, quiet=quiet)
+
+    _ask(context, work, debug)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"gpu-var {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    _version: Annotated[
+        bool, typer.Option("--version", help="Show the version.", callback=_show_version, is_eager=True)
+    ] = False,
+) -> None:
+    pass
+
+
+def _ask(context: typer.Context, work: Callable[[], int], debug: bool) -> None:
+    request = context.obj
+    assert isinstance(request, Request)
+    request.work, request.debug = work, debug
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Do what the command line `argv` (by default that of the process) asks for, and return the exit code.
+
+    0 done; 2 bad input or usage, found before anything is computed; 3 some accounts failed, the others are written;
+    130 and 143 stopped by SIGINT and SIGTERM; 1 anything else.
+    """
+    request = Request()
+    if isinstance(sys.stdout, io.TextIOWrapper):  # identifiers are any text, and the terminal's encoding may lack some
+        sys.stdout.reconfigure(errors="backslashreplace")
+    try:
+        app(args=argv, prog_name="gpu-var", obj=request)
+    except SystemExit as end:  # how Typer ends: after parsing, after --help, or with what is wrong with the usage
+        code = end.code if isinstance(end.code, int) else DONE if end.code is None else ERROR
+        if code != DONE or request.work is None:
+            return code
+    assert request.work is not None
+    code = _do(request.work, request.debug)
+    if argv is None and code > 128:
+        end_process_within(_UNWIND, code)
+    return code
+
+
+def _do(work: Callable[[], int], debug: bool) -> int:
+    try:
+        with stoppable():
+            code = work()
+        sys.stdout.flush()
+        return code
+    except BaseException as error:
+        code, message = _outcome(error)
+        if debug:
+            traceback.print_exc()
+        elif code == ERROR and message.startswith(_UNEXPECTED):
+            message += "; --debug shows where"
+        if message:
+            print(message, file=sys.stderr)
+        return code
+
+
+def _outcome(error: BaseException) -> tuple[int, str]:
+    """The exit code of what went wrong, and how it is told."""
+    from gpu_var.tables.findings import InputError  # noqa: PLC0415
+
+    code, message = ERROR, f"error: {error}"
+    match error:
+        case InputError():
+            code, message = BAD_INPUT, str(error)
+        case UsageError():
+            code = BAD_INPUT
+        case RunError():
+            pass
+        case KeyboardInterrupt():
+            code, message = getattr(error, "exit_code", 130), str(error) or "stopped by SIGINT"
+        case BrokenPipeError():  # whoever read standard output has gone, as in `gpu-var price book | head`
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            message = ""
+        case MemoryError():
+            message = "error: not enough memory" + (f": {error}" if str(error) else "")
+        case OSError():
+            where = f"{error.filename}: " if error.filename else ""
+            message = f"error: {where}{error.strerror or error}"
+        case Exception():
+            message = f"{_UNEXPECTED} {type(error).__name__}: {error}"
+        case _:
+            raise error
+    return code, message
+
+
+_UNEXPECTED = "error: unexpected"

@@ -5,12 +5,14 @@ to the profit and loss of the cells that hold them. Tasks write to disjoint memo
 order, so the bits do not depend on the number of threads.
 """
 
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
 
 import numpy as np
+import pyarrow as pa
 
 import cpu_reference as backend
 from cpu_reference.aggregate import Holdings
@@ -54,22 +56,22 @@ class Revaluation:
 
     pnl: dict[str, F8]  # model -> (n_accounts, n_scenarios), base currency, gains positive
     cell_tail: dict[str, Tail]  # model -> (n_cells,); NaN where a cell's P&L is not finite
-    failed: dict[int, str]  # row of Accounts -> why its P&L is not a number
+    failed: dict[int, str]  # cell -> why its P&L is not a number
     revaluations: int  # instruments × scenarios
 
 
-def run_all(pool: Executor, tasks: Iterable[Callable[[], Any]], report: Callable[[float], None], total: int) -> None:
+def run_all(
+    pool: Executor, tasks: Sequence[Callable[[], None]], report: Callable[[float], None] = lambda _: None
+) -> None:
     """Run tasks on the pool, reporting the share done; the first failure, or an interrupt, cancels the rest."""
-    pending: set[Future[Any]] = {pool.submit(task) for task in tasks}
+    pending: set[Future[None]] = {pool.submit(task) for task in tasks}
     try:
-        done_count = 0
         while pending:
             # The timeout lets a signal reach the main thread while every worker is busy.
             done, pending = wait(pending, timeout=0.2, return_when=FIRST_COMPLETED)
             for future in done:
                 future.result()
-            done_count += len(done)
-            report(done_count / max(1, total))
+            report(1.0 - len(pending) / len(tasks))
     except BaseException:
         for future in pending:
             future.cancel()
@@ -124,27 +126,26 @@ def revalue(
         sets: the models' scenarios.
         cells: of `cells_of`.
     """
-    n_accounts = len(book.accounts.house)
-    pnl = {s.model: np.zeros((n_accounts, len(s.name))) for s in sets}
+    loop = _Loop(book, config, factors, cells, _holdings(book, cells, parts), pool)
+    n_scenarios = sum(len(s.name) for s in sets)
     n_cells = len(cells.account)
-    tails = {s.model: Tail(*(np.full(n_cells, np.nan) for _ in Tail._fields)) for s in sets}
-    failed: dict[int, str] = {}
-    holdings = _holdings(book, cells, parts)
-
-    work = sum(len(part.row) for part in parts) * sum(len(s.name) for s in sets)
+    out = Revaluation(
+        pnl={s.model: np.zeros((len(book.accounts.house), len(s.name))) for s in sets},
+        cell_tail={s.model: Tail(*(np.full(n_cells, np.nan) for _ in Tail._fields)) for s in sets},
+        failed={},
+        revaluations=sum(len(part.row) for part in parts) * n_scenarios,
+    )
     done = 0
-    for batch in _batches(parts, cells, sum(len(s.name) for s in sets)):
+    for batch in _batches(parts, cells, n_scenarios):
         for s in sets:
-            share = sum(len(part.row) for part in batch) * len(s.name) / max(1, work)
-            before = done
+            work = sum(len(part.row) for part in batch) * len(s.name)
 
-            def report(fraction: float, before: float = before, share: float = share) -> None:
-                progress("revalue", before + fraction * share)
+            def report(fraction: float, before: int = done, work: int = work) -> None:
+                progress("revalue", (before + fraction * work) / out.revaluations)
 
-            _batch(book, config, factors, batch, s, cells, holdings, pnl[s.model], tails[s.model], failed, pool, report)
-            done += share
-    progress("revalue", 1.0)
-    return Revaluation(pnl, tails, failed, work)
+            loop.run(batch, s, out, report)
+            done += work
+    return out
 
 
 def _batches(parts: list[Underlying], cells: Cells, n_scenarios: int) -> Iterator[list[Underlying]]:
@@ -162,71 +163,77 @@ def _batches(parts: list[Underlying], cells: Cells, n_scenarios: int) -> Iterato
         yield batch
 
 
-def _batch(
-    book: Book,
-    config: Config,
-    factors: Factors,
-    batch: list[Underlying],
-    scenarios: ScenarioSet,
-    cells: Cells,
-    holdings: dict[int, list[Holdings]],
-    pnl: F8,
-    tails: Tail,
-    failed: dict[int, str],
-    pool: Executor,
-    report: Callable[[float], None],
-) -> None:
-    n = len(scenarios.name)
-    blocks = [slice(b, min(b + BLOCK, n)) for b in range(0, n, BLOCK)]
-    first = int(np.searchsorted(cells.underlying, batch[0].index))
-    last = int(np.searchsorted(cells.underlying, batch[-1].index, side="right"))
-    cell_pnl = np.zeros((last - first, n))
+@dataclass(frozen=True)
+class _Loop:
+    """What stays the same over batches and models."""
 
-    def prepare(part: Underlying) -> tuple[Shocks, Prepared]:
-        state = shocks(book, config, factors, part, scenarios.shock)
-        return state, backend.prepare(part.instruments, part.market, state)
+    book: Book
+    config: Config
+    factors: Factors
+    cells: Cells
+    holdings: dict[int, list[Holdings]]
+    pool: Executor
 
-    prepared = dict(zip((part.index for part in batch), pool.map(prepare, batch), strict=True))
+    def run(
+        self, batch: list[Underlying], scenarios: ScenarioSet, into: Revaluation, report: Callable[[float], None]
+    ) -> None:
+        """Revalue a batch of underlyings in one model's scenarios, measure its cells, add them to the accounts."""
+        n = len(scenarios.name)
+        blocks = [slice(b, min(b + BLOCK, n)) for b in range(0, n, BLOCK)]
+        first = self._cells(batch[0]).start
+        cell_pnl = np.zeros((self._cells(batch[-1]).stop - first, n))
 
-    def task(part: Underlying, block: slice) -> None:
-        state, ready = prepared[part.index]
-        begin, end = np.searchsorted(cells.underlying, [part.index, part.index + 1]) - first
-        out = cell_pnl[begin:end, block]
+        def prepare(part: Underlying) -> tuple[Shocks, Prepared]:
+            state = shocks(self.book, self.config, self.factors, part, scenarios.shock)
+            return state, backend.prepare(part.instruments, part.market, state)
+
+        def task(part: Underlying, state: Shocks, ready: Prepared, block: slice) -> None:
+            own = self._cells(part)
+            self._revalue(part, state, ready, block, cell_pnl[own.start - first : own.stop - first, block])
+
+        prepared = list(self.pool.map(prepare, batch))
+        tasks = [partial(task, p, *ready, b) for p, ready in zip(batch, prepared, strict=True) for b in blocks]
+        run_all(self.pool, tasks, report)
+
+        def accumulate(block: slice) -> None:
+            for part in batch:
+                own = self._cells(part)
+                into.pnl[scenarios.model][self.cells.account[own], block] += cell_pnl[
+                    own.start - first : own.stop - first, block
+                ]
+
+        step = max(1, (1 << 20) // n)
+        chunks = [slice(r, min(r + step, len(cell_pnl))) for r in range(0, len(cell_pnl), step)]
+        measure = [partial(self._measure, scenarios, cell_pnl, first, rows, into) for rows in chunks]
+        run_all(self.pool, [*measure, *(partial(accumulate, block) for block in blocks)])
+
+    def _cells(self, part: Underlying) -> slice:
+        begin, end = np.searchsorted(self.cells.underlying, [part.index, part.index + 1])
+        return slice(int(begin), int(end))
+
+    def _revalue(self, part: Underlying, state: Shocks, ready: Prepared, block: slice, out: F8) -> None:
         buffer = np.empty((min(TILE, len(part.row)), block.stop - block.start))
-        for t, held in enumerate(holdings[part.index]):
+        for t, held in enumerate(self.holdings[part.index]):
             rows = slice(t * TILE, min((t + 1) * TILE, len(part.row)))
             tile = buffer[: rows.stop - rows.start]
             instruments = Instruments(*(column[rows] for column in part.instruments))
-            backend.revalue(
-                instruments, part.market, state, ready._replace(price=ready.price[rows]), block, tile
-            )
+            backend.revalue(instruments, part.market, state, ready._replace(price=ready.price[rows]), block, tile)
             backend.aggregate(held, tile, out)
 
-    tasks = [(lambda p=part, b=block: task(p, b)) for part in batch for block in blocks]
-    run_all(pool, tasks, report, len(tasks))
-
-    finite = np.isfinite(cell_pnl).all(axis=1)
-    for cell in np.flatnonzero(~finite):
-        scenario = scenarios.name[int(np.flatnonzero(~np.isfinite(cell_pnl[cell]))[0])]
-        name = book.underlyings.name[int(cells.underlying[first + cell])].as_py()
-        failed.setdefault(
-            int(cells.account[first + cell]), f"profit and loss on {name} is not finite in {scenarios.model}:{scenario}"
-        )
-
-    def measure(rows: slice) -> None:
-        measured = backend.tail(-np.where(finite[rows, None], cell_pnl[rows], 0.0), config.level)
-        for column, values in zip(tails, measured, strict=True):
-            column[first + rows.start : first + rows.stop] = np.where(finite[rows], values, np.nan)
-
-    def accumulate(block: slice) -> None:
-        for part in batch:
-            begin, end = np.searchsorted(cells.underlying, [part.index, part.index + 1])
-            pnl[cells.account[begin:end], block] += cell_pnl[begin - first : end - first, block]
-
-    step = max(1, (1 << 20) // n)
-    chunks = [slice(r, min(r + step, last - first)) for r in range(0, last - first, step)]
-    later = [(lambda r=rows: measure(r)) for rows in chunks] + [(lambda b=block: accumulate(b)) for block in blocks]
-    run_all(pool, later, lambda _: None, len(later))
+    def _measure(self, scenarios: ScenarioSet, cell_pnl: F8, first: int, rows: slice, into: Revaluation) -> None:
+        """The tails of some cells; one whose profit and loss is not a number is marked as failed, with the reason."""
+        pnl = cell_pnl[rows]
+        finite = np.isfinite(pnl)
+        sound = finite.all(axis=1)
+        for cell in np.flatnonzero(~sound):
+            at = first + rows.start + int(cell)
+            name = self.book.underlyings.name[int(self.cells.underlying[at])].as_py()
+            where = scenarios.name[int(np.flatnonzero(~finite[cell])[0])]
+            reason = f"profit and loss on {name} is not finite in {scenarios.model}:{where}"
+            into.failed.setdefault(at, reason)
+        measured = backend.tail(-np.where(sound[:, None], pnl, 0.0), self.config.level)
+        for column, values in zip(into.cell_tail[scenarios.model], measured, strict=True):
+            column[first + rows.start : first + rows.stop] = np.where(sound, values, np.nan)
 
 
 def _holdings(book: Book, cells: Cells, parts: list[Underlying]) -> dict[int, list[Holdings]]:
@@ -264,3 +271,18 @@ def _compressed(cell: I8, instrument: I8, quantity: F8) -> Holdings:
     """Compressed rows of holdings sorted by cell."""
     begin = np.flatnonzero(np.concatenate([[True], cell[1:] != cell[:-1]])) if len(cell) else np.zeros(0, dtype=np.intp)
     return Holdings(cell[begin], np.concatenate([begin, [len(cell)]]), instrument, quantity)
+
+
+def price(book: Book, config: Config, threads: int | None = None) -> pa.Table:
+    """Prices and Greeks of every instrument, in the table's order, for one unit of the underlying.
+
+    Returns:
+        Columns instrument, price, forward, iv, delta, gamma, vega, theta, rho; iv is null but for options.
+    """
+    with ThreadPoolExecutor(threads or os.cpu_count()) as pool:
+        valuation, _ = value(book, config, np.arange(len(book.instruments.kind)), pool)
+    columns = {
+        name: pa.array(getattr(valuation, name), mask=np.isnan(valuation.iv) if name == "iv" else None)
+        for name in ("price", "forward", "iv", "delta", "gamma", "vega", "theta", "rho")
+    }
+    return pa.table({"instrument": book.instruments.name, **columns})

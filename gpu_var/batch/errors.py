@@ -1,4 +1,4 @@
-"""What stops a run, by the exit code that it ends with. Bad input is `gpu_var.tables.findings.InputError`, exit code 2."""
+"""What stops a run, by the exit code that it ends with. Bad input is `InputError` of the tables, exit code 2."""
 
 import signal
 

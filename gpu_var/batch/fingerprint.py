@@ -70,17 +70,22 @@ def refuse_if_different(out: Path, old: Mapping[str, Any], new: Mapping[str, Any
         )
 
 
+def plan_of(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """The plan of a finished run, from its `run.json`."""
+    return {key: facts.get(key) for key in (*_NAMES, "config", "inputs")}
+
+
 def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     found = [
         f"{_NAMES[key]}: {old.get(key)} then, {new.get(key)} now" for key in _NAMES if old.get(key) != new.get(key)
     ]
-    before, after = _flat(old.get("config", {})), _flat(new.get("config", {}))
+    before, after = _flat(old.get("config") or {}), _flat(new.get("config") or {})
     found += [
         f"parameter {key}: {before.get(key, 'not given')} then, {after.get(key, 'not given')} now"
         for key in sorted(before.keys() | after.keys())
         if before.get(key) != after.get(key)
     ]
-    then, now = old.get("inputs", {}), new.get("inputs", {})
+    then, now = old.get("inputs") or {}, new.get("inputs") or {}
     for name in sorted(then.keys() | now.keys()):
         if name not in now:
             found.append(f"input {name}: gone")

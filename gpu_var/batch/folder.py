@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
 from gpu_var.batch.errors import UsageError, WriteError
-from gpu_var.batch.fingerprint import refuse_if_different
+from gpu_var.batch.fingerprint import plan_of, refuse_if_different
 from gpu_var.batch.lock import locked, refuse_if_in_use
 
 Mode = Literal["new", "resume", "overwrite"]
@@ -24,7 +24,7 @@ _PLAN = "plan.json"
 
 def default_out(book: Path) -> Path:
     """`BOOK-margin` beside the book."""
-    absolute = Path(os.path.abspath(book))  # noqa: PTH100: a link's own name counts, not that of its target
+    absolute = Path(os.path.abspath(book))  # noqa: PTH100 - a link's own name counts, not its target's
     if not absolute.name:
         raise UsageError(f"{book} has no name to call the output after; give --out")
     return absolute.with_name(f"{absolute.name}-margin")
@@ -33,7 +33,9 @@ def default_out(book: Path) -> Path:
 def refuse_in_book(out: Path, book: Path, option: str = "--out") -> None:
     """Raise `UsageError` where `out` is the book or lies in it: a book is never written to."""
     if out.resolve().is_relative_to(book.resolve()):
-        raise UsageError(f"{option} {out} is the book itself or lies in it, and a book is never written to; choose another")
+        raise UsageError(
+            f"{option} {out} is the book itself or lies in it, and a book is never written to; choose another"
+        )
 
 
 def refuse_early(out: Path, mode: Mode) -> None:
@@ -58,7 +60,7 @@ def _is_whole(out: Path, mode: Mode, plan: Mapping[str, Any]) -> bool:
         refuse_if_different(out, _read_plan(out, pending), plan)
         return False
     whole = _read_plan(out, out / RUN)
-    refuse_if_different(out, whole.get("plan", {}), plan)
+    refuse_if_different(out, plan_of(whole), plan)
     return all((out / name).exists() for name in whole.get("outputs", ())) and (out / MARGIN).exists()
 
 
@@ -66,8 +68,8 @@ def _is_whole(out: Path, mode: Mode, plan: Mapping[str, Any]) -> bool:
 def output_folder(out: Path, mode: Mode, plan: Mapping[str, Any]) -> Iterator["OutputFolder | None"]:
     """Lock `out`, making it if need be, for the run `plan`; None where it holds that run already, whole.
 
-    An error or interruption inside leaves `plan` behind, which `--resume` takes up. Raises `UsageError` where `out` holds
-    another run, `InUse` where another process writes to it, `WriteError` where it cannot be written.
+    An error or interruption inside leaves `plan` behind, which `--resume` takes up. Raises `UsageError` where `out`
+    holds another run, `InUseError` where another process writes to it, `WriteError` where it cannot be written.
     """
     if nothing_to_do(out, mode, plan):
         yield None
@@ -170,7 +172,7 @@ def _read_plan(out: Path, path: Path) -> dict[str, Any]:
 
 
 def _clear(work: Path, keep: tuple[str, ...] = ()) -> None:
-    """Remove the work files, the plan last: without it the rest of an interrupted run could not be told from a whole one."""
+    """Remove the work files, the plan last: it is what tells an interrupted run from a whole one."""
     with contextlib.suppress(FileNotFoundError):
         for file in sorted(work.iterdir(), key=lambda file: (file.name == _LOCK, file.name == _PLAN)):
             if file.name not in keep:

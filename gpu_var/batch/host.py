@@ -2,8 +2,7 @@
 
 import os
 import platform
-import sys
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from pathlib import Path
 
 from gpu_var.batch.errors import RunError, UsageError
@@ -22,9 +21,14 @@ def resolve_backend(backend: str, precision: str) -> str:
             "--backend cuda: this version computes with NumPy on the CPU alone and has no CUDA kernels; "
             "run with --backend cpu or --backend auto, which give the same numbers"
         )
-    if precision == "float32":
-        raise UsageError("--precision float32 is a mode of the CUDA kernels; the cpu backend computes in float64")
+    refuse_precision("cpu", precision)
     return "cpu"
+
+
+def refuse_precision(backend: str, precision: str) -> None:
+    """Raise `UsageError` where the backend has no such mode; `auto` finds no CUDA kernels in this version."""
+    if precision == "float32" and backend != "cuda":
+        raise UsageError("--precision float32 is a mode of the CUDA kernels; the cpu backend computes in float64")
 
 
 def device() -> str:
@@ -48,13 +52,4 @@ def thread_count(threads: int | None) -> int:
 
 def versions() -> dict[str, str]:
     """Versions of Python and of the packages that a number or a file depends on."""
-    found = {"gpu-var": gpu_var_version(), "python": sys.version.split()[0]}
-    return found | {name: version(name) for name in PACKAGES}
-
-
-def gpu_var_version() -> str:
-    """The version of this package; a checkout that is not installed has none."""
-    try:
-        return version("gpu-var")
-    except PackageNotFoundError:
-        return "not installed"
+    return {"python": platform.python_version()} | {name: version(name) for name in PACKAGES}

@@ -1,4 +1,4 @@
-"""One run at a time in an output folder: an advisory lock on a file, which the system releases when the process dies."""
+"""One run at a time in an output folder: an advisory lock on a file, released by the system when the process dies."""
 
 import contextlib
 import errno
@@ -14,7 +14,7 @@ _ATTEMPTS = 10
 _PAUSE = 0.02  # seconds: `holder` of another process may have the lock for a moment
 
 
-class InUse(RunError):
+class InUseError(RunError):
     """Another run has the output folder."""
 
     def __init__(self, out: Path, process: str) -> None:
@@ -23,7 +23,7 @@ class InUse(RunError):
 
 
 def refuse_if_in_use(out: Path, file: Path) -> None:
-    """Raise `InUse` where another run holds `file`, and change nothing."""
+    """Raise `InUseError` where another run holds `file`, and change nothing."""
     try:
         descriptor = os.open(file, os.O_RDONLY)
     except OSError:
@@ -31,14 +31,14 @@ def refuse_if_in_use(out: Path, file: Path) -> None:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
-        raise InUse(out, _holder(descriptor)) from None
+        raise InUseError(out, _holder(descriptor)) from None
     finally:
         os.close(descriptor)
 
 
 @contextlib.contextmanager
 def locked(out: Path, file: Path) -> Iterator[None]:
-    """Hold the lock `file` of the output folder `out`; its folder must exist. Raises `InUse`, naming the process."""
+    """Hold the lock `file` of the output folder `out`. Raises `InUseError`, naming the process that holds it."""
     descriptor = _acquire(out, file)
     try:
         os.ftruncate(descriptor, 0)
@@ -60,7 +60,7 @@ def _acquire(out: Path, file: Path) -> int:
             if attempt == _ATTEMPTS - 1:
                 process = _holder(descriptor)
                 os.close(descriptor)
-                raise InUse(out, process) from None
+                raise InUseError(out, process) from None
         except FileNotFoundError:  # the run that had it has just ended, and its folder with it
             file.parent.mkdir(exist_ok=True)
             continue
@@ -73,7 +73,7 @@ def _acquire(out: Path, file: Path) -> int:
         os.close(descriptor)
         descriptor = -1
         time.sleep(_PAUSE)
-    raise InUse(out, "")
+    raise InUseError(out, "")
 
 
 def _is_at(descriptor: int, file: Path) -> bool:

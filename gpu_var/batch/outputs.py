@@ -28,7 +28,7 @@ def write_arrow(table: pa.Table, stream: BinaryIO) -> None:
 
 
 def write_csv(table: pa.Table, stream: BinaryIO) -> None:
-    """UTF-8, LF, text quoted, null an empty field; every float in the shortest form that reads back as the same number."""
+    """UTF-8, LF, text quoted, null an empty field; floats in the shortest form that reads back as the same number."""
     stream.write((",".join(table.column_names) + "\n").encode())
     csv.write_csv(table, stream, csv.WriteOptions(include_header=False))
 

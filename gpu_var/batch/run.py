@@ -15,10 +15,12 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from gpu_var import __version__
 from gpu_var.batch.fingerprint import hashes, sha256
 from gpu_var.batch.folder import MARGIN, RUN, OutputFolder, output_folder, refuse_in_book
-from gpu_var.batch.host import device, gpu_var_version, resolve_backend, thread_count, versions
+from gpu_var.batch.host import device, resolve_backend, thread_count, versions
 from gpu_var.batch.outputs import pnl_table, write_arrow, write_json, write_parquet
+from gpu_var.engine import Progress, nothing
 from gpu_var.margin.requirement import requirement
 from gpu_var.market.checks import check
 from gpu_var.market.factors import Factors
@@ -26,7 +28,6 @@ from gpu_var.tables.book import Book
 from gpu_var.tables.config import Config
 from gpu_var.tables.findings import Findings
 
-Progress = Callable[[str, float], None]
 Page = Callable[["Run"], str]
 
 
@@ -34,8 +35,8 @@ Page = Callable[["Run"], str]
 class Run:
     """The result of a run, in base currency.
 
-    `margin` and `breakdown` are the tables of the same name, `pnl` holds by model the P&L (n_accounts, n_scenarios) in the order
-    of `margin`, gains positive, and `scenarios` the names of its columns.
+    `margin` and `breakdown` are the tables of the same name, `pnl` holds by model the P&L (n_accounts, n_scenarios) in
+    the order of `margin`, gains positive, and `scenarios` the names of its columns.
     """
 
     margin: pa.Table
@@ -67,8 +68,8 @@ class Run:
     ) -> list[Path]:
         """Write the outputs to the folder `out_dir`, with the P&L if `pnl`, and return their paths.
 
-        `page` makes `report.html` of the run. Raises `UsageError` where `out_dir` holds a run and `overwrite` is not given,
-        `WriteError` where it cannot be written.
+        `page` makes `report.html` of the run. Raises `UsageError` where `out_dir` holds a run and `overwrite` is not
+        given, `WriteError` where it cannot be written.
         """
         out = Path(out_dir)
         refuse_in_book(out, self.book, "out_dir")
@@ -92,7 +93,7 @@ class Run:
         for name, write in files.items():
             folder.write(name, write)
         facts = self.facts() | {
-            "plan": self.plan(pnl),
+            "pnl": pnl,
             "outputs": {name: sha256(folder.written(name)) for name in sorted(files)},
         }
         facts["timings"] |= {"writing": time.perf_counter() - begun}
@@ -103,6 +104,7 @@ class Run:
         """What `run.json` says but for the outputs."""
         monte_carlo = self.config.monte_carlo
         return {
+            "version": __version__,
             "versions": versions(),
             "backend": self.backend,
             "device": device(),
@@ -130,10 +132,11 @@ def run(
 ) -> Run:
     """Margin a book.
 
-    `backend` is auto, cpu or cuda; `threads` defaults to every core that the process may use, and changes no bit of the result.
-    Raises `InputError` with every finding where book and configuration do not fit, `UsageError` for an unknown backend or
-    precision, `RunError` where the backend is not there.
+    `backend` is auto, cpu or cuda; `threads` defaults to every core that the process may use, and changes no bit of the
+    result. Raises `InputError` with every finding where book and configuration do not fit, `UsageError` for an unknown
+    backend or precision, `RunError` where the backend is not there.
     """
+    started = datetime.now(UTC)
     findings = Findings()
     factors = check(book, config, findings)
     findings.raise_if_any()
@@ -141,7 +144,15 @@ def run(
     resolved = resolve_backend(backend, precision)
     inputs = hashes(book.path, book.files, None)
     return compute(
-        book, config, factors, findings.notes, inputs, backend=resolved, precision=precision, threads=threads
+        book,
+        config,
+        factors,
+        findings.notes,
+        inputs,
+        backend=resolved,
+        precision=precision,
+        threads=threads,
+        started=started,
     )
 
 
@@ -155,13 +166,13 @@ def compute(
     backend: str,
     precision: str,
     threads: int | None,
-    progress: Progress | None = None,
+    started: datetime,
+    progress: Progress = nothing,
     timings: Mapping[str, float] | None = None,
 ) -> Run:
-    """Margin a book that has been checked; `inputs` are the SHA-256 of its files, `timings` what was spent before."""
-    started = datetime.now(UTC)
+    """Margin a checked book; `inputs` are the SHA-256 of its files, `timings` the seconds spent since `started`."""
     count = thread_count(threads)
-    result = requirement(book, config, factors, backend=backend, threads=count, progress=progress)
+    result = requirement(book, config, factors, threads=count, progress=progress)
     return Run(
         margin=result.margin,
         breakdown=result.breakdown,
@@ -183,7 +194,7 @@ def compute(
 def plan(config: Config, inputs: Mapping[str, str], backend: str, precision: str, pnl: bool) -> dict[str, Any]:
     """All that the bytes of the tables depend on, as plain JSON values."""
     return {
-        "version": gpu_var_version(),
+        "version": __version__,
         "backend": backend,
         "precision": precision,
         "pnl": pnl,

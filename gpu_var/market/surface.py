@@ -44,8 +44,7 @@ def _slices(book: Book, underlying: int, as_of: int) -> list[Slice]:
     at = np.repeat(forwards, np.diff([*begin, len(expiry)]))
     moneyness = strike - at if book.underlyings.normal[underlying] else np.log(strike / at)
     return [
-        (float(t), k, v)
-        for t, k, v in zip(years, np.split(moneyness, begin[1:]), np.split(iv, begin[1:]), strict=True)
+        (float(t), k, v) for t, k, v in zip(years, np.split(moneyness, begin[1:]), np.split(iv, begin[1:]), strict=True)
     ]
 
 

@@ -4,7 +4,7 @@ import math
 
 
 def decimals(largest: float) -> int:
-    """Decimal places that show six digits of the largest amount, and cents at the least: 2 for dollars, more for coins."""
+    """Decimal places for six digits of the largest amount, and cents at the least: 2 for dollars, more for coins."""
     if not math.isfinite(largest) or largest == 0:
         return 2
     return min(12, max(2, 5 - math.floor(math.log10(abs(largest)))))

@@ -14,8 +14,10 @@ from rich.text import Text
 
 from gpu_var.batch.run import Run
 from gpu_var.report.money import count, decimals, money
+from gpu_var.tables.findings import escaped
 
 LARGEST = 10
+_NAME = 32  # characters of an account's name
 _WIDE = 140  # columns where there is no terminal to ask
 
 
@@ -34,14 +36,16 @@ def show_margins(run: Run, where: str) -> None:
     places = decimals(max((row["margin"] or 0.0 for row in largest), default=0.0))
     title = f"The {len(largest)} largest of {rows:,} margins" if rows > len(largest) else "Margins"
     table = Table(title=f"{title}, in {run.config.base_currency}", show_footer=True)
-    table.add_column("account", footer=f"all {rows:,}", overflow="ellipsis", no_wrap=True, max_width=32)
+    table.add_column("account", footer=f"all {rows:,}", no_wrap=True)
     for name in _AMOUNTS:
         table.add_column(name, footer=money(total[name], places), justify="right", no_wrap=True)
     table.add_column("model", no_wrap=True)
     table.add_column("worst scenario", no_wrap=True)
     for row in largest:
         amounts = (money(row[name], places) for name in _AMOUNTS)
-        table.add_row(Text(row["account"]), *amounts, row["core_model"] or "–", row["worst_scenario"] or "–")
+        table.add_row(
+            Text(escaped(row["account"], _NAME)), *amounts, row["core_model"] or "–", row["worst_scenario"] or "–"
+        )
     out.print(table)
     out.print(Text(_throughput(run)))
     out.print(Text(f"outputs: {where}"), soft_wrap=True)
@@ -52,10 +56,12 @@ _AMOUNTS = ("margin", "core", "concentration", "liquidity")
 
 def _throughput(run: Run) -> str:
     revaluations = run.counts.get("revaluations", 0)
-    seconds = run.timings.get("revaluation", 0.0)
+    seconds = run.timings.get("revalue", 0.0)
     text = f"{count(revaluations)} revaluations"
     if seconds > 0:
-        text += f" in {seconds:.2f} s: {count(revaluations / seconds)} a second on {run.threads} threads ({run.backend})"
+        text += (
+            f" in {seconds:.2f} s: {count(revaluations / seconds)} a second on {run.threads} threads ({run.backend})"
+        )
     return f"{text}; {sum(run.timings.values()):.2f} s in all"
 
 
@@ -107,7 +113,9 @@ class ProgressBar:
                 self._bar.start()
                 self._shown = True
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> Any:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> Any:
         if self._timer is not None:
             self._timer.cancel()
         with self._lock:

@@ -6,7 +6,7 @@ import cpu_reference
 from gpu_var.market.checks import window
 from gpu_var.market.factors import Factors
 from gpu_var.scenarios.model import ScenarioSet, count_floored
-from gpu_var.tables.book import F8, I8, Bool, Book
+from gpu_var.tables.book import F8, I8, Book, Bool
 from gpu_var.tables.config import Config
 
 

@@ -47,9 +47,7 @@ def quote(row: Row, market: Market, config: Row) -> Row:
         return {**out, "price": price, "forward": forward, "delta": delta, "t": t, "bucket_delta": abs(delta)}
     sigma = own_or_surface(row, market, market.moneyness(strike, forward), t)
     if row.get("exercise") == "american":
-        greeks = pricing.american_greeks(
-            market.spot, forward, strike, t, rate, sigma, sign, market.forward_from_rate
-        )
+        greeks = pricing.american_greeks(market.spot, forward, strike, t, rate, sigma, sign, market.forward_from_rate)
     else:
         greeks = pricing.european_greeks(
             market.normal, market.spot, forward, strike, t, rate, sigma, sign, market.forward_from_rate

@@ -1,5 +1,6 @@
 """Contract section 2: a book's market as of today, read one number at a time. Imports nothing of the product."""
 
+import itertools
 import math
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time
@@ -35,7 +36,7 @@ def linear(nodes: list[tuple[float, float]], t: float) -> float:
         return nodes[0][1]
     if t >= nodes[-1][0]:
         return nodes[-1][1]
-    for (t0, v0), (t1, v1) in zip(nodes, nodes[1:], strict=False):
+    for (t0, v0), (t1, v1) in itertools.pairwise(nodes):
         if t0 <= t <= t1:
             return v0 + (v1 - v0) * (t - t0) / (t1 - t0)
     raise AssertionError(t)

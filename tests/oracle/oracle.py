@@ -48,7 +48,8 @@ class Run:
             self.labels["monte_carlo"] = [str(path) for path in range(len(monte_carlo))]
             self.scenarios["monte_carlo"] = monte_carlo
         self.unit_pnl = {model: self._unit_pnl(rows) for model, rows in self.scenarios.items()}
-        self.cells = sorted({(a, self.instruments[i]["underlying"]) for a, i in self.quantities})
+        owned = [key for key, quantity in self.quantities.items() if quantity != 0]
+        self.cells = sorted({(account, self.instruments[name]["underlying"]) for account, name in owned})
         self.breakdown = {cell: self._cell(*cell) for cell in self.cells}
         self.pnl = {model: {a: self._pnl(model, a) for a in self.accounts} for model in self.scenarios}
         self.margin = {account: self._account(account) for account in self.accounts}
@@ -108,7 +109,9 @@ class Run:
                 buckets[_bucket(quoted)] += units * quoted["vega"]
         out |= sums
         gross_vega = sum(abs(vega) for vega in buckets.values())
-        out["liquidity_delta"] = abs(sums["delta"]) * market.fx * market.half_spread * (1 if market.normal else market.spot)
+        out["liquidity_delta"] = (
+            abs(sums["delta"]) * market.fx * market.half_spread * (1 if market.normal else market.spot)
+        )
         out["liquidity_vega"] = market.fx * market.vol_half_spread * gross_vega
         out |= self._concentration(market, sums["delta"], gross_vega, out["core"])
         return out
@@ -141,6 +144,7 @@ class Run:
 
 
 def _bucket(quoted: Row) -> tuple[int, int]:
-    days, delta = quoted["t"] * 365, quoted["bucket_delta"]
+    days = round(quoted["t"] * 365, 9)  # 30 days are 30 days, whatever floating point makes of 30/365·365
+    delta = quoted["bucket_delta"]
     maturity = 0 if days <= 30 else 1 if days <= 90 else 2 if days <= 365 else 3
     return maturity, 0 if delta < 0.25 else 1 if delta <= 0.75 else 2

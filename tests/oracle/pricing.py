@@ -53,7 +53,15 @@ def bucket_delta(normal: bool, forward: float, strike: float, t: float, sigma: f
 
 
 def european_greeks(
-    normal: bool, spot: float, forward: float, strike: float, t: float, rate: float, sigma: float, sign: int, from_rate: bool
+    normal: bool,
+    spot: float,
+    forward: float,
+    strike: float,
+    t: float,
+    rate: float,
+    sigma: float,
+    sign: int,
+    from_rate: bool,
 ) -> dict[str, float]:
     """Delta to rho of contract section 6."""
     discount, root = math.exp(-rate * t), math.sqrt(t)
@@ -78,7 +86,14 @@ def european_greeks(
 
 
 def american(
-    spot: float, strike: float, t: float, rate: float, yield_: float, sigma: float, sign: int, steps: int = AMERICAN_STEPS
+    spot: float,
+    strike: float,
+    t: float,
+    rate: float,
+    yield_: float,
+    sigma: float,
+    sign: int,
+    steps: int = AMERICAN_STEPS,
 ) -> float:
     """American option on the spot, constant rate and yield of any sign.
 

@@ -1,5 +1,6 @@
 """Contract section 3: the scenarios of filtered historical simulation, and what a scenario does to a market."""
 
+import itertools
 import math
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -50,7 +51,7 @@ class Filtered:
 def ewma(levels: list[float], additive: bool, log: bool, decay: float) -> Filtered:
     """Returns, and the volatility that each of them met, from lookback + 1 levels."""
     returns = []
-    for before, after in zip(levels, levels[1:], strict=False):
+    for before, after in itertools.pairwise(levels):
         if additive:
             returns.append(after - before)
         else:

@@ -1,0 +1,99 @@
+"""Whole runs through the command line, in a process of their own: wall time, throughput, peak resident memory."""
+
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from books import write_config, write_house
+
+
+def measure(*arguments: str) -> tuple[float, float]:
+    """Seconds and peak resident memory in GB of `gpu-var ARGUMENTS`."""
+    begin = time.perf_counter()
+    subprocess.run([sys.executable, "-m", "gpu_var", *arguments, "--quiet"], check=True)
+    seconds = time.perf_counter() - begin
+    return seconds, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1e6
+
+
+class House:
+    """100,000 instruments (half American) × 2,000 scenarios × 1,000 accounts × 1,000,000 positions, all cores."""
+
+    timeout = 3600
+    number = 1
+
+    def setup_cache(self) -> dict[str, float]:
+        with tempfile.TemporaryDirectory() as scratch:
+            folder = write_house(
+                Path(scratch) / "house", instruments=100_000, accounts=1_000, positions=1_000_000, american=0.5
+            )
+            write_config(folder, fhs=500, paths=1500)
+            out = Path(scratch) / "out"
+            seconds, gigabytes = measure("run", str(folder), "--out", str(out))
+            run = json.loads((out / "run.json").read_text())
+        stages = run["timings"]
+        return {
+            "seconds": seconds,
+            "gigabytes": gigabytes,
+            "rate": run["counts"]["revaluations"] / stages["revalue"] / 1e6,
+        }
+
+    setup_cache.timeout = 3600
+
+    def track_seconds(self, measured: dict[str, float]) -> float:
+        """The whole command, start-up, reading and writing included."""
+        return measured["seconds"]
+
+    def track_peak_memory(self, measured: dict[str, float]) -> float:
+        """Peak resident memory of the process."""
+        return measured["gigabytes"]
+
+    def track_rate(self, measured: dict[str, float]) -> float:
+        """Revaluations a second in the revaluation stage, early-exercise premiums and aggregation included."""
+        return measured["rate"]
+
+    track_seconds.unit, track_peak_memory.unit, track_rate.unit = "s", "GB", "million/s"
+
+
+class Load:
+    """`gpu-var validate` on 1,000,000 instruments and 10,000,000 positions."""
+
+    timeout = 3600
+
+    def setup_cache(self) -> dict[str, float]:
+        with tempfile.TemporaryDirectory() as scratch:
+            folder = write_house(
+                Path(scratch) / "house", instruments=1_000_000, accounts=10_000, positions=10_000_000, american=0.5
+            )
+            write_config(folder)
+            seconds, gigabytes = measure("validate", str(folder))
+        return {"seconds": seconds, "gigabytes": gigabytes}
+
+    setup_cache.timeout = 3600
+
+    def track_seconds(self, measured: dict[str, float]) -> float:
+        """The whole command."""
+        return measured["seconds"]
+
+    def track_peak_memory(self, measured: dict[str, float]) -> float:
+        """Peak resident memory of the process."""
+        return measured["gigabytes"]
+
+    track_seconds.unit, track_peak_memory.unit = "s", "GB"
+
+
+class StartUp:
+    """What a user waits for before anything happens."""
+
+    def time_import(self) -> None:
+        """`import gpu_var` in a fresh interpreter, its start included."""
+        subprocess.run([sys.executable, "-c", "import gpu_var"], check=True)
+
+    def time_help(self) -> None:
+        """`gpu-var --help`."""
+        subprocess.run([sys.executable, "-m", "gpu_var", "--help"], check=True, stdout=subprocess.DEVNULL)

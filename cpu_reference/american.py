@@ -1,0 +1,151 @@
+"""American options on a lognormal spot: the direct pricer and its Greeks, any signs of rate and dividend yield.
+
+price = European price + early-exercise premium (``cpu_reference.exercise``). Only puts are solved: a call is the put
+with spot and strike, and rate and dividend yield, exchanged (McDonald & Schroder 1998).
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from cpu_reference.black import black, black_greeks
+from cpu_reference.exercise import TOLERANCE, Exercise, exercise_premium
+
+F8 = npt.NDArray[np.float64]
+Bool = npt.NDArray[np.bool_]
+
+_VOL_BUMP = 5e-3  # of the volatility
+_RATE_BUMP = 5e-4  # times 1/max(1, years)
+_LARGEST = float(np.finfo(np.float64).max)
+
+
+class AmericanGreeks(NamedTuple):
+    """All of the broadcast shape, per unit of the underlying, at fixed volatility."""
+
+    price: F8
+    delta: F8  # ∂/∂S, the forward moving in proportion
+    gamma: F8  # ∂²/∂S²
+    vega: F8  # per 1.00 of volatility
+    theta: F8  # per calendar day: −(∂/∂T)/365 at fixed S, σ, r and q
+    rho: F8  # per 1.00 of the rate
+
+
+class _Options(NamedTuple):
+    """The broadcast arguments, all (n,), and the put that each one is."""
+
+    spot: F8
+    strike: F8
+    years: F8
+    rate: F8
+    dividend: F8
+    vol: F8
+    sign: F8
+    put: Bool
+    unit: F8  # strike of the put
+    x: F8  # ln(spot/strike) of the put
+
+
+def _options(*columns: npt.ArrayLike) -> tuple[_Options, tuple[int, ...]]:
+    arrays = np.broadcast_arrays(*(np.asarray(a, dtype=np.float64) for a in columns))
+    spot, strike, years, rate, dividend, vol, sign = (a.ravel() for a in arrays)
+    put = sign < 0
+    x = np.where(put, 1.0, -1.0) * (np.log(spot) - np.log(strike))
+    options = _Options(spot, strike, years, rate, dividend, vol, sign, put, np.where(put, strike, spot), x)
+    return options, arrays[0].shape
+
+
+def _premium(options: _Options, **keywords: object) -> Exercise:
+    rate = np.where(options.put, options.rate, options.dividend)
+    dividend = np.where(options.put, options.dividend, options.rate)
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore", under="ignore"):
+        return exercise_premium(options.x[:, None], rate, dividend, options.vol, options.years, **keywords)
+
+
+def _price(options: _Options, exercise: Exercise) -> tuple[F8, F8, Bool]:
+    """(price, European price, whether exercise is optimal now)."""
+    with np.errstate(over="ignore", under="ignore"):
+        forward = options.spot * np.exp((options.rate - options.dividend) * options.years)
+        discount = np.exp(-options.rate * options.years)
+        european = discount * black(forward, options.strike, options.vol * np.sqrt(options.years), options.sign)
+        european = np.nan_to_num(european, nan=0.0, posinf=_LARGEST)
+        intrinsic = np.maximum(options.sign * (options.spot - options.strike), 0.0)
+        exercised = (exercise.lower <= options.x) & (options.x <= exercise.upper)
+        premium = np.nan_to_num(np.maximum(exercise.premium[:, 0], 0.0), posinf=0.0)
+        price = np.maximum(np.minimum(european + options.unit * premium, _LARGEST), intrinsic)
+    return np.where(exercised, intrinsic, price), european, exercised
+
+
+def american(
+    spot: npt.ArrayLike,
+    strike: npt.ArrayLike,
+    years: npt.ArrayLike,
+    rate: npt.ArrayLike,
+    dividend: npt.ArrayLike,
+    vol: npt.ArrayLike,
+    sign: npt.ArrayLike,
+) -> F8:
+    """Price of American options, of the arguments' broadcast shape.
+
+    ``spot``, ``strike``, ``years`` and ``vol`` are positive; ``rate`` and ``dividend`` are continuous yields of any
+    sign; ``sign`` is +1 for a call and −1 for a put. Never below the European price or the intrinsic value, and equal
+    to the European price where early exercise is never optimal (put: r ≤ 0 and q ≥ r; call: q ≤ 0 and r ≥ q).
+    Source: Kim (1990); Andersen, Lake & Offengenden (2016); Andersen & Lake (2021) with two boundaries.
+    """
+    options, shape = _options(spot, strike, years, rate, dividend, vol, sign)
+    return _price(options, _premium(options, tolerance=TOLERANCE))[0].reshape(shape)
+
+
+def american_greeks(
+    spot: npt.ArrayLike,
+    strike: npt.ArrayLike,
+    years: npt.ArrayLike,
+    rate: npt.ArrayLike,
+    dividend: npt.ArrayLike,
+    vol: npt.ArrayLike,
+    sign: npt.ArrayLike,
+    forward_from_rate: npt.ArrayLike,
+) -> AmericanGreeks:
+    """Price and Greeks, arguments as for ``american``.
+
+    delta and gamma are the derivatives of the premium integral, theta follows from the Black–Scholes equation, vega
+    and rho add central differences of the premium to the European ones. Rho holds the dividend yield where
+    ``forward_from_rate`` and else the forward, so that the dividend yield moves with the rate. Where exercise is
+    optimal delta is ±1 and the other Greeks are 0.
+    """
+    options, shape = _options(spot, strike, years, rate, dividend, vol, sign)
+    holds_dividend = np.broadcast_to(np.asarray(forward_from_rate, dtype=bool), shape).ravel()
+    S, K, T, r, q, sigma, s, put, unit, x = options
+    exercise = _premium(options, greeks=True)
+    price, european, exercised = _price(options, exercise)
+
+    def premium_slope(bump: F8, **columns: tuple[F8, F8]) -> F8:
+        down, up = (
+            _premium(options._replace(**{name: pair[i] for name, pair in columns.items()}), tier=exercise.tier)
+            for i in (0, 1)
+        )
+        return unit * (up.premium - down.premium)[:, 0] / (2 * bump)
+
+    with np.errstate(over="ignore", under="ignore", invalid="ignore", divide="ignore"):
+        deviation = sigma * np.sqrt(T)
+        terms = black_greeks(S * np.exp((r - q) * T), K, deviation, s)
+        carry = np.exp(-q * T)
+        ratio = np.exp(x)
+        p, dp, d2p = exercise.premium[:, 0], exercise.delta[:, 0], exercise.gamma[:, 0]
+        delta = s * carry * terms.n1 + np.where(put, dp, p - ratio * dp)
+        gamma = carry * terms.density / (S * deviation) + np.where(put, d2p / K, d2p * ratio**2 / S)
+        theta = -(0.5 * (sigma * S) ** 2 * gamma + (r - q) * S * delta - r * price) / 365
+        vega = carry * S * terms.density * np.sqrt(T)
+        bump = _VOL_BUMP * sigma
+        vega = vega + premium_slope(bump, vol=(sigma - bump, sigma + bump))
+        rho = T * np.where(holds_dividend, s * K * np.exp(-r * T) * terms.n2, -european)
+        bump = _RATE_BUMP / np.maximum(T, 1.0)
+        shift = np.where(holds_dividend, 0.0, bump)
+        rho = rho + premium_slope(bump, rate=(r - bump, r + bump), dividend=(q - shift, q + shift))
+
+    def alive(values: F8, value_exercised: F8 | float) -> F8:
+        return np.nan_to_num(np.where(exercised, value_exercised, values)).reshape(shape)
+
+    return AmericanGreeks(
+        price.reshape(shape), alive(delta, s), alive(gamma, 0.0), alive(vega, 0.0), alive(theta, 0.0), alive(rho, 0.0)
+    )

@@ -1,0 +1,197 @@
+"""Exercise boundary of the American put, K = 1, as a collocation solution of the smooth-pasting integral equation.
+
+Andersen, Lake & Offengenden (2016), "High-performance American option pricing", Journal of Computational Finance 20(1):
+their equation (FP-A: delta = −1 on the boundary), variables (√u, and h² with h = |ln(B/X)|, X the boundary at expiry)
+and Chebyshev collocation. We differ in two places: u = τ cos²θ makes both ends of the integral smooth, so that plain
+Gauss–Legendre in θ serves; and the collocation equations are solved by Newton's method with the full Jacobian, which
+unlike their fixed point converges without a choice by |r − q|.
+
+With q < r < 0 the put is exercised between two boundaries (Battauz, De Donno & Sbuelz 2015). They decouple: above the
+upper one the price solves a one-boundary problem of its own, and so below the lower one, until they meet at τ*.
+"""
+
+from functools import cache
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import ndtr
+
+F8 = npt.NDArray[np.float64]
+Bool = npt.NDArray[np.bool_]
+
+UPPER, LOWER = 1, -1
+"""Sides: the put is exercised below its upper boundary and above its lower one."""
+
+_STEPS = 40
+_TOLERANCE = 1e-9  # Newton's last step in h; the error left after it is of the order of its square
+_ROOT_TWO_PI = float(np.sqrt(2 * np.pi))
+_CROSSING_STEPS = 18
+
+
+class Quadrature(NamedTuple):
+    """Gauss–Legendre on θ in [0, π/2], all (points,)."""
+
+    sine: F8
+    cosine: F8
+    weight: F8
+
+
+@cache
+def quadrature(points: int, panels: int = 1) -> Quadrature:
+    """Nodes of ``panels`` panels with ``points`` nodes each; two are graded towards θ = 0, more are equal."""
+    node, weight = np.polynomial.legendre.leggauss(points)
+    edge = np.array([0, 0.2, 1]) if panels == 2 else np.linspace(0, 1, panels + 1)
+    width = np.diff(edge)[:, None] * np.pi / 2
+    theta = ((node + 1) / 2 * width + edge[:-1, None] * np.pi / 2).ravel()
+    return Quadrature(np.sin(theta), np.cos(theta), (weight / 2 * width).ravel())
+
+
+def interpolation(degree: int, position: F8) -> F8:
+    """Matrix (..., degree) from h² at the nodes to h² at ``position`` = √(u/τ) in [0, 1]; h² = 0 at expiry, u = 0."""
+    order = np.arange(degree + 1)
+    weight = np.where(order % 2 == 0, 1.0, -1.0)
+    weight[[0, -1]] *= 0.5
+    gap = (2 * position - 1)[..., None] - np.cos(np.pi * order / degree)
+    gap[gap == 0] = 1e-300
+    ratio = weight / gap
+    ratio /= ratio.sum(axis=-1, keepdims=True)
+    return np.ascontiguousarray(ratio[..., :degree])
+
+
+@cache
+def _collocation(degree: int, points: int) -> tuple[F8, F8]:
+    node = (1 + np.cos(np.pi * np.arange(degree) / degree)) / 2
+    return node, interpolation(degree, node[:, None] * quadrature(points).cosine)
+
+
+def boundary_at_expiry(rate: F8, dividend: F8, side: int) -> F8:
+    """ln of the boundary as u → 0: where exercise begins to pay, r = q·X, but the upper one not above the strike."""
+    paying = (dividend > rate) | (side == LOWER)
+    return np.where(paying, np.log(np.abs(np.where(paying, rate, 1.0) / np.where(paying, dividend, 1.0))), 0.0)
+
+
+def _first_guess(rate: F8, dividend: F8, vol: F8, horizon: F8, side: int, node: F8) -> F8:
+    """h at the nodes (b, degree): the short-dated asymptote (Evans, Kuske & Keller 2002) bent to the perpetual one."""
+    start = boundary_at_expiry(rate, dividend, side)[:, None]
+    deviation = vol[:, None] * np.sqrt(horizon)[:, None] * node
+    years = horizon[:, None] * node**2
+    exponent = (rate - dividend) / vol**2 - 0.5
+    discriminant = exponent**2 + 2 * rate / vol**2
+    root = exponent + side * np.sqrt(np.maximum(discriminant, 0))
+    paid = (rate < 0)[:, None]  # two boundaries, each at most half-way to the other
+    middle = np.exp(start + np.where(paid, side * 0.5 * boundary_at_expiry(np.where(rate < 0, rate, 1.0), np.where(rate < 0, dividend, 1.0), LOWER)[:, None], 0.0))
+    exists = (discriminant >= 0) & (root >= 0)
+    limit = np.where(exists[:, None], (root / (1 + np.abs(root)))[:, None], np.where(paid, middle, 0.0))
+    first = np.exp(start)
+    distance = np.maximum(side * (first - limit), 1e-12 * first)
+    slow = ((rate - dividend) / vol)[:, None] ** 2 * 8 * np.pi * years + 16 * np.pi * (rate[:, None] * years) ** 2
+    at_strike = (dividend <= rate)[:, None] & (side == UPPER)
+    pace = np.where(at_strike, np.sqrt(np.maximum(-np.log(slow + 1e-300), 0.4)), 0.64)
+    guess = first - side * distance * -np.expm1(-deviation * pace * first / distance)
+    return np.maximum(np.abs(np.log(np.maximum(guess, 1e-300)) - start), 1e-6 * deviation)
+
+
+def solve_boundary(
+    rate: F8, dividend: F8, vol: F8, horizon: F8, side: int, degree: int, points: int
+) -> tuple[F8, Bool]:
+    """Squared log distance h² of one boundary from its value at expiry.
+
+    rate, dividend, vol, horizon (years): (b,). Returns h² (b, degree) at √(u/horizon) = (1 + cos(πj/degree))/2 and
+    whether Newton's iteration converged, (b,). The boundary is ln B = ``boundary_at_expiry`` − side·h.
+    """
+    node, matrix = _collocation(degree, points)
+    sine, cosine, weight = quadrature(points)
+    start = boundary_at_expiry(rate, dividend, side)
+    squared = _first_guess(rate, dividend, vol, horizon, side, node) ** 2
+    converged = np.zeros(len(rate), dtype=bool)
+    active = np.arange(len(rate))
+    diagonal = np.arange(degree)
+
+    def column(values: F8) -> F8:
+        return values[active, None]
+
+    for _ in range(_STEPS):
+        r, q, vol_, first = column(rate), column(dividend), column(vol), column(start)
+        root_years = np.sqrt(column(horizon)) * node
+        deviation = vol_ * root_years
+        discount = np.exp(-q * root_years**2)
+        step = sine * root_years[..., None]
+        spread = vol_[..., None] * step
+        growth = np.exp(-q[..., None] * step**2) * weight * cosine
+        scale = growth * (2 * root_years / vol_)[..., None]
+        carry = growth * (2 * q * root_years)[..., None] * step
+        h = np.sqrt(squared[active])
+        history = np.matmul(matrix, squared[active][:, None, :, None])[..., 0]
+        positive = history > 1e-18
+        history = np.sqrt(np.where(positive, history, 1e-18))
+
+        d = (history - h[..., None] + side * ((r - q)[..., None] * step**2 + 0.5 * spread**2)) / spread
+        density = np.exp(-0.5 * d * d) / _ROOT_TWO_PI
+        cost = r[..., None] * np.exp(side * history - first[..., None])
+        pull = density * (q[..., None] - cost) * scale
+        residual = (side * pull + carry * ndtr(d)).sum(axis=-1)
+        slope = (carry * density - side * d * pull) / spread
+        local = -slope.sum(axis=-1)
+        if side == UPPER:  # the kink of the payoff at the strike
+            d_strike = (first - h + (r - q) * root_years**2) / deviation + 0.5 * deviation
+            residual += discount * ndtr(d_strike)
+            local -= discount * np.exp(-0.5 * d_strike * d_strike) / (_ROOT_TWO_PI * deviation)
+        slope -= density * cost * scale
+        slope /= 2 * history
+        slope *= positive
+        jacobian = np.matmul(slope[:, :, None, :], matrix)[:, :, 0, :]
+        jacobian[:, diagonal, diagonal] += local / (2 * h)
+        sound = np.isfinite(jacobian).all(axis=(1, 2)) & np.isfinite(residual).all(axis=1)
+        jacobian[~sound] = np.eye(degree)
+        try:
+            change = np.linalg.solve(jacobian, residual[..., None])[..., 0]
+        except np.linalg.LinAlgError:
+            tiny = 1e-14 * np.abs(jacobian).max(axis=(1, 2), keepdims=True)
+            change = np.linalg.solve(jacobian + tiny * np.eye(degree), residual[..., None])[..., 0]
+        renewed = np.clip(squared[active] - change, squared[active] / 4, squared[active] * 4)
+        squared[active] = renewed
+        settled = (np.abs(np.sqrt(renewed) - h).max(axis=1) < _TOLERANCE * (1 + h.max(axis=1))) & sound
+        converged[active[settled]] = True
+        active = active[~settled & sound]
+        if not len(active):
+            break
+    return squared, converged
+
+
+def solve_crossing(
+    rate: F8, dividend: F8, vol: F8, years: F8, degree: int, points: int
+) -> tuple[F8, F8, F8]:
+    """Both boundaries of a put with q < r < 0: h² of the upper and the lower (b, degree), and the horizon (b,).
+
+    The horizon is the years to expiry, or the time τ* at which the boundaries meet and beyond which no exercise pays.
+    """
+    separation = -np.log(rate / dividend)
+    high = np.sqrt(years)  # √τ with no gap between the boundaries, unless the first solution finds one
+    low = np.zeros_like(high)
+    trial = high.copy()
+    upper, lower = np.zeros((2, len(rate), degree))
+    gap_high, gap_low = np.full(len(rate), -np.inf), separation.copy()
+    active = np.arange(len(rate))
+    for step in range(_CROSSING_STEPS):
+        inputs = rate[active], dividend[active], vol[active], trial[active] ** 2
+        above, above_found = solve_boundary(*inputs, UPPER, degree, points)
+        below, below_found = solve_boundary(*inputs, LOWER, degree, points)
+        gap = separation[active] - np.sqrt(above[:, 0]) - np.sqrt(below[:, 0])
+        gap = np.where(above_found & below_found, gap, -np.inf)
+        open_ = gap >= 0
+        kept = active[open_]
+        upper[kept], lower[kept] = above[open_], below[open_]
+        low[kept], gap_low[kept] = trial[kept], gap[open_]
+        shut = active[~open_]
+        high[shut], gap_high[shut] = trial[shut], gap[~open_]
+        done = (open_ if step == 0 else np.zeros(len(active), dtype=bool)) | (gap_low[active] < 1e-9)
+        active = active[~done]
+        if not len(active):
+            break
+        with np.errstate(invalid="ignore"):
+            share = gap_low[active] / (gap_low[active] - gap_high[active])
+        secant = np.isfinite(gap_high[active]) & (step % 3 != 2)
+        share = np.where(secant, np.clip(share, 0.02, 0.98), 0.5)
+        trial[active] = low[active] + share * (high[active] - low[active])
+    return upper, lower, low**2

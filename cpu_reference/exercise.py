@@ -1,0 +1,187 @@
+"""Early-exercise premium of the American put as Kim's (1990) integral over its exercise boundaries, K = 1.
+
+premium(S) = ∫ [r·e^(−rw)·(N(−d₋(S/B)) − N(−d₋(S/Y))) − q·S·e^(−qw)·(N(−d₊(S/B)) − N(−d₊(S/Y)))] du, w = τ − u, over
+the times left u at which exercise can pay; B is the upper boundary, Y the lower one (q < r < 0), else absent.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import ndtr
+
+from cpu_reference.boundary import (
+    LOWER,
+    UPPER,
+    boundary_at_expiry,
+    interpolation,
+    quadrature,
+    solve_boundary,
+    solve_crossing,
+)
+
+F8 = npt.NDArray[np.float64]
+I8 = npt.NDArray[np.intp]
+Bool = npt.NDArray[np.bool_]
+
+TOLERANCE = 1e-8
+"""Aim for the premium's error as a part of the strike; the last tier is accepted as it is."""
+
+_TIERS = ((16, 32), (24, 48), (40, 80), (64, 128))  # degree of the boundary, points of its integral
+_CROSSING_TIER = (24, 48)
+_TAIL_TO_PREMIUM = 5e-3  # measured: 1e-3 in ordinary regimes, at most 4e-2
+_NEGLIGIBLE = 1e-13  # |rate|·years below which it is 0
+_BLOCK = 1 << 15  # elements of a temporary: half of a level-2 cache
+_ROOT_TWO_PI = float(np.sqrt(2 * np.pi))
+
+
+class Exercise(NamedTuple):
+    """Premium over the European put and its derivatives by S/K, (b, m), and ln of the boundaries at τ, (b,).
+
+    Exercise is optimal where lower ≤ ln(S/K) ≤ upper; never: upper = −inf, lower = +inf.
+    """
+
+    premium: F8
+    delta: F8
+    gamma: F8
+    lower: F8
+    upper: F8
+    error: F8  # (b,) estimated error of the premium, a part of the strike
+    tier: I8  # (b,) how finely each boundary was resolved; the same again makes differences of premiums smooth
+
+
+class _Side(NamedTuple):
+    side: int
+    squared: F8  # (b, degree)
+
+
+def regime(rate: F8, dividend: F8, years: F8) -> tuple[F8, Bool, Bool]:
+    """(rate with a negligible one set to 0, put exercised below one boundary, put exercised between two)."""
+    rate = np.where(np.abs(rate) * years < _NEGLIGIBLE, 0.0, rate)
+    apart = (rate - dividend) * years > _NEGLIGIBLE
+    return rate, (rate > 0) | ((rate == 0) & apart), (rate < 0) & apart
+
+
+def _integral_points(rate: F8, dividend: F8, vol: F8, years: F8) -> I8:
+    """Panels of 32 nodes that resolve the step of the integrand where the forward meets the boundary."""
+    sharpness = (np.abs(rate - dividend) / vol + vol) * np.sqrt(years)
+    return np.select([sharpness < 4, sharpness < 30, sharpness < 120], [2, 4, 12], 40).astype(np.intp)
+
+
+def _integrate(
+    x: F8, rate: F8, dividend: F8, vol: F8, years: F8, horizon: F8, sides: list[_Side], panels: int, greeks: bool
+) -> tuple[F8, F8, F8]:
+    """Premium, delta, gamma (b, m) of the put at x = ln(S/K) (b, m); the other arguments (b,)."""
+    sine, cosine, weight = quadrature(32, panels)
+    r, q, sigma = (a[:, None] for a in (rate, dividend, vol))
+    elapsed = (years - horizon)[:, None] + horizon[:, None] * sine**2
+    width = 2 * horizon[:, None] * (sine * cosine * weight)
+    spread = sigma * np.sqrt(elapsed)
+    interest = r * np.exp(-r * elapsed) * width
+    discount = np.exp(-q * elapsed) * width
+    drift = ((r - q) * elapsed + 0.5 * spread**2) / spread
+    moneyness = np.exp(x)
+    premium, delta, gamma = np.zeros((3, *x.shape))
+    for side, squared in sides:
+        matrix = interpolation(squared.shape[1], cosine)
+        h = np.sqrt(np.maximum(squared @ matrix.T, 0))
+        boundary = boundary_at_expiry(rate, dividend, side)[:, None] - side * h
+        d = (x[..., None] - boundary[:, None, :]) / spread[:, None, :]
+        d += drift[:, None, :]
+        yield_ = np.matmul(ndtr(-d), (q * discount)[..., None])[..., 0]
+        if greeks:
+            density = np.exp(-0.5 * d * d) / _ROOT_TWO_PI
+            cost = (q - r * np.exp(-boundary)) * discount / spread
+            delta += side * (np.matmul(density, cost[..., None])[..., 0] - yield_)
+            bend = np.matmul(density, (q * discount / spread)[..., None])[..., 0]
+            bend -= np.matmul(d * density, (cost / spread)[..., None])[..., 0]
+            gamma += side * bend / moneyness
+        d -= spread[:, None, :]
+        premium += side * (np.matmul(ndtr(-d), interest[..., None])[..., 0] - moneyness * yield_)
+    return premium, delta, gamma
+
+
+def _boundary_error(squared: F8, rate: F8, dividend: F8, vol: F8, horizon: F8) -> F8:
+    """Error of the premium from the last Chebyshev coefficients of h², (b,)."""
+    degree = squared.shape[1]
+    node = np.pi * np.arange(degree) / degree
+    half = np.full(degree, 1.0)
+    half[0] = 0.5
+    tail = np.stack([half * np.cos(k * node) for k in (degree - 2, degree - 1)])
+    coefficient = np.abs(squared @ tail.T).max(axis=1) * (2 / degree)
+    shift = coefficient / np.sqrt(np.maximum(squared[:, 0], 1e-300))
+    flux = (np.abs(rate) + np.abs(dividend)) * np.sqrt(horizon) / vol
+    return _TAIL_TO_PREMIUM * shift * np.minimum(flux, 1.0)
+
+
+def exercise_premium(
+    x: F8,
+    rate: F8,
+    dividend: F8,
+    vol: F8,
+    years: F8,
+    *,
+    greeks: bool = False,
+    tolerance: float = TOLERANCE,
+    tier: I8 | None = None,
+    from_boundary: bool = False,
+) -> Exercise:
+    """Early-exercise premium of the put over its strike.
+
+    x: (b, m) ln(S/K); rate, dividend, vol, years: (b,), any signs of the first two. Without ``greeks`` delta and gamma
+    are left 0. The boundary is refined until the premium's estimated error is below ``tolerance`` (a part of the
+    strike), or at ``tier`` (b,) where given. With ``from_boundary`` x counts standard deviations σ√T above the upper
+    boundary, which must exist and be the only one. Source: the formula above, on ``cpu_reference.boundary``.
+    """
+    rate, single, double = regime(rate, dividend, years)
+    premium, delta, gamma = np.zeros((3, *x.shape))
+    lower, upper, error = np.full(len(x), np.inf), np.full(len(x), -np.inf), np.zeros(len(x))
+    used = np.zeros(len(x), dtype=np.intp)
+
+    def fill(rows: I8, horizon: F8, sides: list[_Side]) -> None:
+        columns = rate[rows], dividend[rows], vol[rows], years[rows]
+        panels = _integral_points(*columns)
+        for count in np.unique(panels):
+            member = np.flatnonzero(panels == count)
+            size = max(1, _BLOCK // (x.shape[1] * 32 * int(count)))
+            for start in range(0, len(member), size):
+                at = member[start : start + size]
+                part = [_Side(side, squared[at]) for side, squared in sides]
+                inputs = [a[at] for a in (*columns, horizon)]
+                rows_at = rows[at]
+                moneyness = x[rows_at]
+                if from_boundary:
+                    moneyness = upper[rows_at, None] + moneyness * (inputs[2] * np.sqrt(inputs[3]))[:, None]
+                premium[rows_at], delta[rows_at], gamma[rows_at] = _integrate(
+                    moneyness, *inputs, part, int(count), greeks
+                )
+
+    pending = np.flatnonzero(single)
+    lower[pending] = -np.inf
+    for level, (degree, points) in enumerate(_TIERS):
+        size = max(1, _BLOCK // (degree * points))
+        here = pending if tier is None else pending[tier[pending] == level]
+        left = []
+        for start in range(0, len(here), size):
+            rows = here[start : start + size]
+            inputs = rate[rows], dividend[rows], vol[rows], years[rows]
+            squared, converged = solve_boundary(*inputs, UPPER, degree, points)
+            error[rows] = np.where(converged, _boundary_error(squared, *inputs), np.inf)
+            upper[rows] = boundary_at_expiry(*inputs[:2], UPPER) - np.sqrt(squared[:, 0])
+            kept = (error[rows] <= tolerance) | (tier is not None) | (level == len(_TIERS) - 1)
+            fill(rows[kept], years[rows][kept], [_Side(UPPER, squared[kept])])
+            used[rows[kept]] = level
+            left.append(rows[~kept])
+        if tier is None:
+            pending = np.concatenate([*left, pending[:0]])
+
+    rows = np.flatnonzero(double)
+    if len(rows):
+        inputs = rate[rows], dividend[rows], vol[rows], years[rows]
+        above, below, horizon = solve_crossing(*inputs, *_CROSSING_TIER)
+        error[rows] = sum(_boundary_error(squared, *inputs[:3], horizon) for squared in (above, below))
+        fill(rows, horizon, [_Side(UPPER, above), _Side(LOWER, below)])
+        alive = horizon == years[rows]
+        upper[rows] = np.where(alive, -np.sqrt(above[:, 0]), -np.inf)
+        lower[rows] = np.where(alive, boundary_at_expiry(*inputs[:2], LOWER) + np.sqrt(below[:, 0]), np.inf)
+    return Exercise(premium, delta, gamma, lower, upper, error, used)

@@ -1,0 +1,130 @@
+"""What it would cost to unwind: liquidity and concentration, and the sensitivities that they are made of."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from cpu_reference import Valuation
+from cpu_reference.types import FUTURE, OPTION, PERPETUAL
+from gpu_var.engine import Cells
+from gpu_var.market.curves import years_to
+from gpu_var.tables.book import F8, I8, Book
+from gpu_var.tables.config import Config
+
+TENOR_DAYS = np.array([30.0, 90.0, 365.0])
+"""Upper ends of the maturity buckets, inclusive."""
+
+DELTA_EDGES = np.array([0.25, 0.75])
+"""Edges of the |delta| buckets: below 0.25, up to 0.75, above."""
+
+N_BUCKETS = (len(TENOR_DAYS) + 1) * (len(DELTA_EDGES) + 1)
+
+
+@dataclass(frozen=True)
+class Sensitivities:
+    """Of each cell; (n_cells,) but for the last."""
+
+    delta: F8  # Δ_u, units of the underlying
+    gamma: F8  # Σ quantity·multiplier·gamma, the underlying's currency
+    vega: F8  # per 1.00 of volatility
+    theta: F8  # a day
+    net_option_value: F8  # base currency, signed
+    bucket_vega: F8  # Σ_bucket |Vega|
+
+
+@dataclass(frozen=True)
+class AddOns:
+    """Of each cell, base currency unless named; all (n_cells,)."""
+
+    liquidity_delta: F8
+    liquidity_vega: F8
+    days_to_unwind: F8
+    horizon_days: F8
+    concentration: F8
+
+
+def delta_per_contract(book: Book, valuation: Valuation) -> F8:
+    """(n_instruments,) units of the underlying that one contract is worth: multiplier·∂price/∂S, and for inverse
+    futures and perpetuals, whose multiplier is a face in the quote currency, multiplier/F₀ or multiplier/S₀.
+    """
+    i = book.instruments
+    face = i.inverse & ((i.kind == FUTURE) | (i.kind == PERPETUAL))
+    return np.where(face, i.multiplier / valuation.forward, i.multiplier * valuation.delta)
+
+
+def sensitivities(book: Book, config: Config, cells: Cells, valuation: Valuation, fx: F8) -> Sensitivities:
+    """Sum the Greeks of a book's positions into its cells.
+
+    Args:
+        valuation: over all instruments of the book.
+        fx: (n_currencies,) base currency for one unit.
+    """
+    i, p = book.instruments, book.positions
+    held = p.quantity != 0
+    at, quantity = p.instrument[held], p.quantity[held]
+    n = len(cells.account)
+    option = i.kind[at] == OPTION
+
+    def total(per_contract: F8) -> F8:
+        return np.bincount(cells.of_position, weights=quantity * per_contract, minlength=n)
+
+    contracts = i.multiplier[at]
+    rate = fx[book.underlyings.currency[i.underlying[at]]]
+    option_value = np.where(option, contracts * valuation.price[at] * rate, 0.0)
+    vega = np.where(option, contracts * valuation.vega[at], 0.0)
+    bucket = vega_bucket(years_to(i.expiry[at], config.as_of_us), valuation.bucket_delta[at])
+    by_bucket = np.bincount(
+        cells.of_position * N_BUCKETS + bucket, weights=quantity * vega, minlength=n * N_BUCKETS
+    ).reshape(n, N_BUCKETS)
+    return Sensitivities(
+        delta=total(delta_per_contract(book, valuation)[at]),
+        gamma=total(contracts * valuation.gamma[at]),
+        vega=total(vega),
+        theta=total(contracts * valuation.theta[at]),
+        net_option_value=total(option_value),
+        bucket_vega=np.abs(by_bucket).sum(axis=1),
+    )
+
+
+def vega_bucket(years: F8, delta: F8) -> I8:
+    """Bucket of maturity (T·365 ≤ 30, ≤ 90, ≤ 365, > 365 days) and |delta| (< 0.25, ≤ 0.75, > 0.75).
+
+    What has no vega falls into some bucket and adds nothing to it.
+    """
+    tenor = np.searchsorted(TENOR_DAYS, years * 365.0, side="left")
+    size = np.abs(np.nan_to_num(delta))
+    return tenor * 3 + (size >= DELTA_EDGES[0]) + (size > DELTA_EDGES[1])
+
+
+def add_ons(book: Book, config: Config, cells: Cells, sensitivity: Sensitivities, core: F8, fx: F8) -> AddOns:
+    """Liquidity and concentration of each cell.
+
+    Liquidity: fx·half_spread·S·|Δ| (normal: without S) + fx·vol_half_spread·Σ_bucket |Vega|. Concentration:
+    (√(h*/h) − 1)·R, where D = max(|Δ|/(participation·adv), Σ_bucket |Vega|/(participation·vega_adv)) are the days to
+    unwind and h* = h where D ≤ h, else h + (D − h)/3, because a position sold in equal parts carries a third of its
+    variance. Where the market's figure is not given, its part is 0.
+
+    Args:
+        core: (n_cells,) the core rule applied to each cell alone; R is its positive part.
+    """
+    u = book.underlyings
+    at = cells.underlying
+    rate = fx[u.currency[at]]
+    level = np.where(u.normal[at], 1.0, u.spot[at])
+    delta, vega = np.abs(sensitivity.delta), sensitivity.bucket_vega
+    participation, h = config.concentration.participation, float(config.holding_period_days)
+
+    days = np.maximum(_or_zero(delta / (participation * u.adv[at])), _or_zero(vega / (participation * u.vega_adv[at])))
+    horizon = np.where(days <= h, h, h + (days - h) / 3.0)
+    return AddOns(
+        liquidity_delta=_or_zero(rate * u.half_spread[at] * level * delta),
+        liquidity_vega=_or_zero(rate * u.vol_half_spread[at] * vega),
+        days_to_unwind=days,
+        horizon_days=horizon,
+        concentration=(np.sqrt(horizon / h) - 1.0) * np.maximum(core, 0.0),
+    )
+
+
+def _or_zero(amount: F8) -> F8:
+    """NaN only where the underlying's optional figure is missing, which the run's notes name."""
+    return np.where(np.isnan(amount), 0.0, amount)

@@ -1,0 +1,152 @@
+"""Reads margin.toml, and words what is wrong with it: the key's path, its value and its range."""
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Any, get_args
+
+from pydantic import BaseModel, ValidationError
+
+from gpu_var.tables.config import Config
+from gpu_var.tables.files import CONFIG
+from gpu_var.tables.findings import Findings, distance, escaped, nearest, shown
+
+_MODELS = ("fhs", "monte_carlo")
+
+
+def load_config(path: Path, findings: Findings) -> tuple[Config | None, frozenset[str]]:
+    """(config, tables and keys that were refused). Where some were, the rest is there for further checks; or None."""
+    text = _text(path, findings)
+    if text is None:
+        return None, frozenset()
+    try:
+        raw = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        line, column = _position(str(error), text)
+        what = re.sub(r" \(at .*\)$", "", str(error))
+        findings.error(path.name, f"not TOML: {escaped(what)}", place=f"{path.name} line {line}, column {column}")
+        return None, frozenset()
+    return _validated(raw, path.name, findings)
+
+
+def _text(path: Path, findings: Findings) -> str | None:
+    try:
+        return path.read_bytes().decode("utf-8-sig")
+    except FileNotFoundError:
+        hint = ""
+        if path.parent.is_dir():
+            other = nearest(path.name, sorted(p.name for p in path.parent.iterdir() if p.name != path.name))
+            hint = f"; there is {shown(other)}" if other else ""
+        expected = f"expected a configuration in the book's folder ({CONFIG}), or --config F"
+        findings.error(path.name, f"no such file: {escaped(str(path), 1000)}{hint}; {expected}", kind="missing")
+    except OSError as error:
+        findings.error(path.name, f"cannot be read ({error.strerror}): {escaped(str(path), 1000)}", kind="missing")
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        what = f"byte {error.start + 1:,} is not UTF-8; expected TOML, which is text in UTF-8"
+        findings.error(path.name, what, place=f"{path.name} line {line}")
+    return None
+
+
+def _position(message: str, text: str) -> tuple[int, int]:
+    """The line and column that the parser names; the end of the document where it says so."""
+    found = re.search(r"\(at line (\d+), column (\d+)\)", message)
+    if found:
+        return int(found[1]), int(found[2])
+    lines = text.split("\n")
+    return len(lines), len(lines[-1]) + 1
+
+
+def _validated(raw: dict[str, Any], name: str, findings: Findings) -> tuple[Config | None, frozenset[str]]:
+    try:
+        return Config.model_validate(raw), frozenset()
+    except ValidationError as error:
+        refused = set()
+        for one in error.errors():
+            loc = _path(one["loc"])
+            if loc[0] == "monte_carlo" and len(loc) > 1 and loc[1] not in _table(raw, "monte_carlo"):
+                if loc[1] in _table(raw, "fhs") or one["type"] == "missing":
+                    refused.add("monte_carlo")  # inherited: said of [fhs] already
+                    continue
+            refused.add(loc[0] if loc else "")
+            _say(one, loc, name, findings)
+    if not findings.count:
+        findings.error(name, "not a valid configuration")
+    return _rest(raw, refused), frozenset(refused)
+
+
+def _rest(raw: dict[str, Any], refused: set[str]) -> Config | None:
+    """What the configuration says where it is sound: enough to go on checking the book."""
+    sound = {key: value for key, value in raw.items() if key not in refused}
+    if not any(key in sound for key in _MODELS):
+        sound["fhs"] = {}
+    try:
+        return Config.model_validate(sound)
+    except ValidationError:
+        return None
+
+
+def _table(raw: dict[str, Any], name: str) -> dict[str, Any]:
+    table = raw.get(name)
+    return table if isinstance(table, dict) else {}
+
+
+def _path(loc: tuple[int | str, ...]) -> tuple[str, ...]:
+    """The key's path; places in a list are left out."""
+    return tuple(part for part in loc if isinstance(part, str))
+
+
+def _say(error: Any, loc: tuple[str, ...], name: str, findings: Findings) -> None:
+    key = ".".join(loc)
+    if error["type"] == "extra_forbidden":
+        text = f"unknown {'table' if isinstance(error['input'], dict) else 'key'}; {_known(loc)}"
+    elif error["type"] == "missing":
+        text = f"missing; expected {_expected(loc)}"
+    elif error["type"] == "value_error" and len(loc) < 2 and (not loc or _model(loc) is not None):
+        text = str(error["ctx"]["error"])  # keys that contradict each other
+    else:
+        value = shown(error["input"]) if isinstance(error["input"], str) else _toml(error["input"])
+        wrong = "is out of range" if "than" in error["type"] else "is not accepted"
+        if error["type"].endswith("_type"):
+            wrong = "is of the wrong type"
+        text = f"{value} {wrong}; expected {_expected(loc)}"
+    place = f"{name}, key {escaped(key)}" if key else name
+    findings.error(name, text, place=place, kind=f"{key} {text}")
+
+
+def _toml(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return "a table" if isinstance(value, dict) else escaped(str(value))
+
+
+def _known(loc: tuple[str, ...]) -> str:
+    """The nearest known key, and where the key belongs if it is known elsewhere."""
+    model = _model(loc[:-1]) or Config
+    known = list(model.model_fields)
+    for table in (Config, *filter(None, (_model((key,)) for key in Config.model_fields))):
+        if loc[-1] in table.model_fields:
+            where = next((f"[{k}]" for k in Config.model_fields if _model((k,)) is table), "the top, before any table")
+            return f"it belongs to {where}"
+    if not known:
+        return "expected no keys here"
+    best = nearest(loc[-1], known) or min(known, key=lambda name: distance(loc[-1], name))
+    return f"the nearest known one is '{best}'; known are {', '.join(known)}"
+
+
+def _model(loc: tuple[str, ...]) -> type[BaseModel] | None:
+    """The class of a table."""
+    if not loc:
+        return Config
+    field = Config.model_fields.get(loc[0]) if len(loc) == 1 else None
+    kinds = (field.annotation, *get_args(field.annotation)) if field else ()
+    return next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)), None)
+
+
+def _expected(loc: tuple[str, ...]) -> str:
+    model: type[BaseModel] = Config
+    for part in loc[:-1]:
+        model = _model((part,)) or Config
+    field = model.model_fields.get(loc[-1])
+    extra = field.json_schema_extra if field else None
+    return str(extra.get("expected")) if isinstance(extra, dict) else "another value"

@@ -1,0 +1,94 @@
+"""The files of a book: which table each one is, and what is left over."""
+
+import os
+from pathlib import Path
+
+from gpu_var.tables.findings import Findings, listed, nearest, shown
+from gpu_var.tables.schema import REQUIRED, TABLES
+
+SUFFIXES = (".parquet", ".arrow", ".csv")
+CONFIG = "margin.toml"
+
+
+def find_files(book: Path, findings: Findings, required: tuple[str, ...] = REQUIRED) -> dict[str, tuple[Path, ...]]:
+    """Each table's files, those of a folder of positions in order of name. Links are followed.
+
+    Findings: no such folder, a required table missing, two files for one table, a misspelt name, a link to nothing.
+    """
+    try:
+        entries = sorted(os.listdir(book))
+    except OSError as error:
+        text = f"{error.strerror or error}; expected a folder that holds the book's tables"
+        findings.error(shown(str(book)), text, kind="book")
+        return {}
+    by_table: dict[str, list[Path]] = {}
+    others: list[str] = []
+    for entry in entries:
+        stem, suffix = os.path.splitext(entry)
+        if stem in TABLES and (suffix in SUFFIXES or (stem == "positions" and not suffix)):
+            by_table.setdefault(stem, []).append(book / entry)
+        elif entry != CONFIG:
+            others.append(entry)
+    ignored = []
+    hints: dict[str, str] = {}
+    for entry in others:
+        table = _meant(entry, by_table, book)
+        if table is None:
+            ignored.append(entry)
+        elif table in required and table not in by_table:
+            hints.setdefault(table, entry)
+        else:
+            findings.error(entry, f"no table of a book; did you mean {table}?", kind="name")
+    for table in required:
+        if table not in by_table:
+            found = f"; there is {shown(hints[table])}: names are exact and lower case" if table in hints else ""
+            text = f"missing{found}; expected {table}.parquet, {table}.arrow or {table}.csv"
+            findings.error(table, text, kind="missing")
+    files: dict[str, tuple[Path, ...]] = {}
+    for table, paths in by_table.items():
+        if len(paths) > 1:
+            names = ", ".join(path.name for path in paths)
+            findings.error(table, f"{len(paths)} files for one table ({names}); expected one", kind="files")
+        elif parts := _parts(table, paths[0], findings, ignored):
+            files[table] = parts
+    if ignored:
+        findings.note(f"ignored files: {listed(ignored)}")
+    return files
+
+
+def _meant(entry: str, present: dict[str, list[Path]], book: Path) -> str | None:
+    """The table that a file's name misspells; None where it is another file."""
+    stem, suffix = os.path.splitext(entry)
+    if suffix.lower() not in SUFFIXES and not (not suffix and (book / entry).is_dir()):
+        return None
+    if stem.lower() in TABLES:
+        return stem.lower()
+    return nearest(stem, [table for table in TABLES if table not in present])
+
+
+def _parts(table: str, path: Path, findings: Findings, ignored: list[str]) -> tuple[Path, ...]:
+    """The files of one table: the file itself, or the parts in a folder; none, and a finding, where it is neither."""
+    if not path.exists():
+        findings.error(path.name, "a link to nothing; expected a file", kind="file")
+    elif path.is_file():
+        if path.suffix:
+            return (path,)
+        findings.error(path.name, "a file without a suffix; expected .parquet, .arrow, .csv or a folder", kind="file")
+    elif not path.is_dir():
+        findings.error(path.name, "neither a file nor a folder", kind="file")
+    elif path.suffix or table != "positions":
+        findings.error(path.name, "a folder; expected a file (parts go into a folder named positions)", kind="file")
+    else:
+        parts = []
+        for part in sorted(path.iterdir(), key=lambda part: os.fsencode(part.name)):
+            if part.suffix == ".parquet" and part.is_file():
+                parts.append(part)
+            elif part.name.startswith((".", "_")):  # such as _SUCCESS, which the writers of parts leave behind
+                ignored.append(f"{path.name}/{part.name}")
+            else:
+                text = "not a Parquet file; expected nothing but parts in Parquet here"
+                findings.error(path.name, text, place=f"{path.name}/{part.name}", kind="part")
+        if not parts:
+            findings.error(path.name, "a folder without parts; expected files in Parquet", kind="empty")
+        return tuple(parts)
+    return ()

@@ -1,0 +1,104 @@
+"""Accounts, positions and collateral: who holds what."""
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from gpu_var.tables.book import Accounts, Collateral, Positions
+from gpu_var.tables.columns import F8, I4, Bool, Columns, Identifiers
+from gpu_var.tables.findings import Findings, listed, shown
+from gpu_var.tables.products import unknown
+
+MOST_CONTRACTS = 1e15
+
+
+def accounts(table: Columns | None, positions: Columns | None) -> Accounts:
+    """The accounts, ascending by their UTF-8 bytes: those of the table, or without one those that hold positions."""
+    if table is None:
+        names = positions.identifiers("account").value if positions is not None else _NO_NAMES
+        held = _ascending(names.filter(pc.greater(pc.binary_length(names).fill_null(0), 0)))
+        return Accounts(held, pa.nulls(len(held), pa.string()), np.zeros(len(held), np.bool_))
+    name, member, kind = table.identifiers("account"), table.identifiers("member"), table.words("kind")
+    names = name.names()
+    table.unique("account", (name.code,), name.code >= 0, lambda row: shown(names[row].as_py()))
+    rows = np.flatnonzero(name.code >= 0)
+    order = rows[np.asarray(pc.sort_indices(names.take(pa.array(rows)).cast(pa.binary())))]
+    return Accounts(names.take(pa.array(order)), member.names().take(pa.array(order)), (kind == 1)[order])
+
+
+_NO_NAMES = pa.array([], pa.string())
+
+
+def _ascending(names: pa.StringArray) -> pa.StringArray:
+    return names.take(pc.sort_indices(names.cast(pa.binary())))
+
+
+def positions(table: Columns | None, owners: Accounts, listed_accounts: bool, names: pa.StringArray | None) -> Positions:
+    """Positions added up by account and instrument; rows that were refused are left out.
+
+    `listed_accounts`: an account must stand in `accounts`. `names` are the instruments, None where they are not known.
+    """
+    if table is None:
+        return Positions(np.zeros(0, np.int32), np.zeros(0, np.int32), np.zeros(0))
+    account, instrument = table.identifiers("account"), table.identifiers("instrument")
+    quantity = table.numbers("quantity")
+    owner = _owner(table, account, owners, listed_accounts)
+    if names is None:
+        return Positions(np.zeros(0, np.int32), np.zeros(0, np.int32), np.zeros(0))
+    row = instrument.rows_in(names)
+    unknown(table, "instrument", (instrument.code >= 0) & (row < 0), "instruments")
+    use = (owner >= 0) & (row >= 0) & ~np.isnan(quantity)
+    rows = np.arange(table.rows) if use.all() else np.flatnonzero(use)
+    key = owner[rows].astype(np.int64) * max(len(names), 1) + row[rows]
+    order, start = _groups(key, quantity[rows])
+    with np.errstate(over="ignore", invalid="ignore"):
+        total = np.add.reduceat(quantity[rows[order]], start) if len(order) else np.zeros(0)
+    over = ~(np.abs(total) <= MOST_CONTRACTS)
+    if over.any():
+        first = rows[np.minimum.reduceat(order, start)[over]]
+        wrong = np.zeros(table.rows, np.bool_)
+        wrong[first] = True
+        sums = dict(zip(first.tolist(), total[over].tolist(), strict=True))
+        table.report("quantity", "sum", wrong, lambda r: _too_many(table, r, sums[r]))
+    first_of = rows[order[start]] if len(order) else rows
+    return Positions(owner[first_of], row[first_of], total)
+
+
+def _too_many(table: Columns, row: int, total: float) -> str:
+    who = f"account {table.shown('account', row)} and instrument {table.shown('instrument', row)}"
+    return f"the quantities of {who} sum to {total:g}; expected a sum of at most 1e15 contracts, long or short"
+
+
+def _groups(key: np.ndarray[tuple[int], np.dtype[np.int64]], quantity: F8) -> tuple[np.ndarray, np.ndarray]:  # type: ignore[type-arg]
+    """The order that sorts by key, and by quantity within one, so that a sum depends on no order of rows; group starts."""
+    order = np.argsort(key, kind="stable")
+    ordered = key[order]
+    new: Bool = np.append(True, ordered[1:] != ordered[:-1])[: len(order)]
+    start = np.flatnonzero(new)
+    if len(start) < len(order):
+        repeated = ~new | ~np.append(new[1:], True)
+        rows = order[repeated]
+        order[repeated] = rows[np.lexsort((quantity[rows], key[rows]))]
+    return order, start
+
+
+def _owner(table: Columns, account: Identifiers, owners: Accounts, must_be_listed: bool) -> I4:
+    owner = account.rows_in(owners.name)
+    if must_be_listed:
+        unknown(table, "account", (account.code >= 0) & (owner < 0), "accounts")
+    return owner
+
+
+def collateral(table: Columns | None, owners: Accounts, listed_accounts: bool, findings: Findings) -> Collateral:
+    """Collateral as given; that of accounts that are in no other table is left out, with a note."""
+    if table is None:
+        return Collateral(np.zeros(0, np.int32), _NO_NAMES, np.zeros(0))
+    account, asset = table.identifiers("account"), table.identifiers("asset")
+    quantity = table.numbers("quantity")
+    owner = _owner(table, account, owners, listed_accounts)
+    stray = (account.code >= 0) & (owner < 0)
+    if stray.any() and not listed_accounts:
+        names = sorted(set(account.names().filter(pa.array(stray)).to_pylist()))
+        findings.note(f"{table.raw.label}, column account: no positions, left out: {listed(names)}")
+    use = (owner >= 0) & (asset.code >= 0)
+    return Collateral(owner[use], asset.names().filter(pa.array(use)), quantity[use])

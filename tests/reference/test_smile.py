@@ -1,0 +1,63 @@
+"""The smile of a tile, read along sorted steps, against the smile read point by point."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cpu_reference.smile import smile_variance, smile_variance_along
+from cpu_reference.types import Smile
+
+
+def linear_smile(nodes: list[tuple[np.ndarray, np.ndarray]]) -> Smile:
+    """One slice a maturity, iv linear between its nodes."""
+    start, knots, segments = [0], [], []
+    for k, v in nodes:
+        slope = np.concatenate([[0.0], np.diff(v) / np.diff(k), [0.0]])
+        level = np.concatenate([v[:1], v])
+        knots.append(k)
+        segments.append(np.stack([level**2, 2 * level * slope, slope**2], axis=1))
+        start.append(start[-1] + len(k))
+    return Smile(np.array(start), np.concatenate(knots), np.concatenate(segments))
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 30), st.integers(0, 20), st.integers(1, 40))
+def test_along_equals_pointwise(seed: int, n_knots: int, n: int, s: int) -> None:
+    rng = np.random.default_rng(seed)
+    nodes = [
+        (np.unique(rng.normal(size=count)), rng.uniform(0.1, 2.0, count)[: len(np.unique(rng.normal(size=count)))])
+        for count in (n_knots, 3)
+    ]
+    smile = linear_smile([(k, v[: len(k)]) for k, v in nodes])
+    moneyness = rng.normal(size=n) * 1.5
+    # Some elements exactly on a knot.
+    moneyness[: n // 3] = rng.choice(smile.knot, n // 3)
+    step = np.sort(np.concatenate([rng.normal(size=s), [0.0]]))
+    for m in (0, 1):
+        out = np.full((n, s + 1), np.nan)
+        smile_variance_along(smile, m, moneyness, step, out)
+        points = (moneyness[:, None] + step).ravel()
+        expected = smile_variance(smile, np.full(points.size, m), points).reshape(out.shape)
+        np.testing.assert_allclose(out, expected, rtol=1e-10)
+
+
+def test_volatility_is_linear_between_nodes_and_flat_beyond() -> None:
+    k, v = np.array([-0.5, 0.0, 0.5]), np.array([0.4, 0.3, 0.36])
+    smile = linear_smile([(k, v)])
+    at = np.array([-2.0, -0.5, -0.25, 0.0, 0.1, 0.5, 3.0])
+    vol = np.sqrt(smile_variance(smile, np.zeros(len(at), dtype=np.intp), at))
+    np.testing.assert_allclose(vol, np.interp(at, k, v), rtol=1e-15)
+
+
+def test_without_a_surface_the_volatility_is_not_a_number() -> None:
+    smile = Smile(np.array([0, 0]), np.empty(0), np.array([[np.nan, 0.0, 0.0]]))
+    out = np.zeros((2, 3))
+    smile_variance_along(smile, 0, np.zeros(2), np.array([-1.0, 0.0, 1.0]), out)
+    assert np.isnan(out).all()
+    assert np.isnan(smile_variance(smile, np.zeros(1, dtype=np.intp), np.zeros(1)))[0]
+
+
+@pytest.mark.parametrize("shape", [(0, 4), (3, 0), (0, 0)])
+def test_empty_tiles(shape: tuple[int, int]) -> None:
+    smile = linear_smile([(np.array([0.0]), np.array([0.2]))])
+    smile_variance_along(smile, 0, np.zeros(shape[0]), np.zeros(shape[1]), np.empty(shape))
