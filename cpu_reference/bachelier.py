@@ -26,7 +26,8 @@ def bachelier(forward: npt.ArrayLike, strike: npt.ArrayLike, deviation: npt.Arra
     """Undiscounted price of a European option on a normally distributed forward, of the broadcast shape.
 
     `deviation` = σ√T ≥ 0 in price units, `sign` +1 for a call and −1 for a put. The result has a relative error below
-    1e-12 wherever it is a normal float64, and an absolute one of a few denormals below.
+    1e-12 wherever it is a normal float64; below, an absolute one of 1e-12 of the smallest normal
+    number.
     """
     f, k, v, s = (np.asarray(x, dtype=np.float64) for x in (forward, strike, deviation, sign))
     gap, v, s = np.broadcast_arrays(f - k, v, s)
@@ -40,7 +41,7 @@ def bachelier(forward: npt.ArrayLike, strike: npt.ArrayLike, deviation: npt.Arra
 def bachelier_greeks(
     forward: npt.ArrayLike, strike: npt.ArrayLike, deviation: npt.ArrayLike, sign: npt.ArrayLike
 ) -> BachelierGreeks:
-    """N(sign·d), φ(d) and d, arguments as for `bachelier`; relative error below 1e-12.
+    """N(sign·d), φ(d), relative error below 1e-12, and d; arguments as for `bachelier`.
 
     At deviation 0 the limits: d = ±inf, or 0 where F = K.
     """

@@ -16,7 +16,7 @@ from cpu_reference.gaussian import SQRT_HALF, SQRT_HALF_PI, cumulative, density,
 F8 = npt.NDArray[np.float64]
 Bool = npt.NDArray[np.bool_]
 
-_SERIES = 0.02  # R(a − t) − R(a + t) as a difference is good to 1e-14·(1 + a)/t; below this share, as a series
+_SERIES = 0.02  # R(a − t) − R(a + t) as a difference is good to 1e-15·(1 + a)/t; a series where t is less
 
 
 class BlackGreeks(NamedTuple):
@@ -79,7 +79,8 @@ def black(forward: npt.ArrayLike, strike: npt.ArrayLike, deviation: npt.ArrayLik
     """Undiscounted price of a European option on a lognormal forward, of the broadcast shape.
 
     `forward` and `strike` are positive, `deviation` = σ√T ≥ 0, `sign` +1 for a call and −1 for a put. The result has a
-    relative error below 1e-12 wherever it is a normal float64, and an absolute one of a few denormals below.
+    relative error below 1e-12 wherever it is a normal float64; below, an absolute one of 1e-12 of the smallest
+    normal number.
     """
     f, k, v, s = (np.asarray(x, dtype=np.float64) for x in (forward, strike, deviation, sign))
     intrinsic = np.maximum(s * (f - k), 0.0)
@@ -89,7 +90,7 @@ def black(forward: npt.ArrayLike, strike: npt.ArrayLike, deviation: npt.ArrayLik
 def black_greeks(
     forward: npt.ArrayLike, strike: npt.ArrayLike, deviation: npt.ArrayLike, sign: npt.ArrayLike
 ) -> BlackGreeks:
-    """N(sign·d₁), N(sign·d₂), φ(d₁), d₁ and d₂, arguments as for `black`; relative error below 1e-12.
+    """N(sign·d₁), N(sign·d₂), φ(d₁), relative error below 1e-12, and d₁, d₂; arguments as for `black`.
 
     At deviation 0 the limits: d = ±inf, or 0 where F = K.
     """

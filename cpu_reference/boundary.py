@@ -24,7 +24,7 @@ UPPER, LOWER = 1, -1
 """Sides: the put is exercised below its upper boundary and above its lower one."""
 
 _STEPS = 40
-_TOLERANCE = 1e-9  # Newton's last step in h; the error left after it is of the order of its square
+_TOLERANCE = 1e-6  # Newton's last step in h; the error left after it is of the order of its square
 _ROOT_TWO_PI = float(np.sqrt(2 * np.pi))
 _CROSSING_STEPS = 18
 
@@ -92,6 +92,69 @@ def _first_guess(rate: F8, dividend: F8, vol: F8, horizon: F8, side: int, node: 
     return np.maximum(np.abs(np.log(np.maximum(guess, 1e-300)) - start), 1e-6 * deviation)
 
 
+class _Equations:
+    """delta = −1 at the collocation nodes of b boundaries: everything in it that does not depend on the boundary.
+
+    With h the distance at the node and h' that at time u, S/B(u) = exp(side·(h' − h)) and the equation reads, side = ±1,
+    [upper] e^(−qτ)·N(d₊(S/K)) + ∫ e^(−qw)·(side·φ(d)·(q − r/B(u))/(σ√w) + q·N(d)) dw = 0, d = side·d₊(S/B(u)).
+    Arrays are (degree, b, points), so that the interpolations are a few large matrix products.
+    """
+
+    def __init__(
+        self, rate: F8, dividend: F8, vol: F8, horizon: F8, side: int, degree: int, points: int
+    ) -> None:
+        node, self.matrix = _collocation(degree, points)
+        sine, cosine, weight = quadrature(points)
+        self.side, self.rate, self.dividend = side, rate, dividend
+        self.start = boundary_at_expiry(rate, dividend, side)
+        root_years = node[:, None] * np.sqrt(horizon)
+        self.deviation = vol * root_years
+        self.discount = np.exp(-dividend * root_years**2)
+        self.drift = (rate - dividend) * root_years**2
+        root_elapsed = root_years[..., None] * sine
+        self.spread = vol[:, None] * root_elapsed
+        self.slide = side * ((rate - dividend)[:, None] * root_elapsed**2 + 0.5 * self.spread**2)
+        growth = np.exp(-dividend[:, None] * root_elapsed**2) * (weight * cosine)
+        self.scale = growth * (2 * root_years / vol)[..., None]
+        self.carry = growth * (2 * dividend * root_years)[..., None] * root_elapsed
+
+    def evaluate(self, squared: F8) -> tuple[F8, F8]:
+        """Residuals (b, degree) and their Jacobian by h² (b, degree, degree) at h² (b, degree)."""
+        degree, side = squared.shape[1], self.side
+        h = np.sqrt(squared.T)
+        history = np.matmul(squared, self.matrix.transpose(0, 2, 1))
+        positive = history > 1e-18
+        np.maximum(history, 1e-18, out=history)
+        np.sqrt(history, out=history)
+
+        d = history - h[..., None]
+        d += self.slide
+        d /= self.spread
+        density = np.exp(-0.5 * d * d)
+        density *= self.scale / _ROOT_TWO_PI
+        cost = self.rate[:, None] * np.exp(side * history - self.start[:, None])
+        pull = density * (self.dividend[:, None] - cost)
+        residual = (side * pull + self.carry * ndtr(d)).sum(axis=-1)
+        # ∂/∂h' = slope − φ·r/B·scale and ∂/∂h = −slope, for d has h' − h
+        d *= pull
+        d *= -side
+        d /= self.spread
+        slope = d
+        slope += density * self.dividend[:, None]
+        local = -slope.sum(axis=-1)
+        if side == UPPER:  # the kink of the payoff at the strike
+            d_strike = (self.start - h + self.drift) / self.deviation + 0.5 * self.deviation
+            residual += self.discount * ndtr(d_strike)
+            local -= self.discount * np.exp(-0.5 * d_strike * d_strike) / (_ROOT_TWO_PI * self.deviation)
+        slope -= density * cost
+        slope *= positive
+        slope /= 2 * history
+        jacobian = np.matmul(slope, self.matrix)
+        diagonal = np.arange(degree)
+        jacobian[diagonal, :, diagonal] += local / (2 * h)
+        return residual.T.copy(), jacobian.transpose(1, 0, 2).copy()
+
+
 def solve_boundary(
     rate: F8, dividend: F8, vol: F8, horizon: F8, side: int, degree: int, points: int
 ) -> tuple[F8, Bool]:
@@ -100,63 +163,39 @@ def solve_boundary(
     rate, dividend, vol, horizon (years): (b,). Returns h² (b, degree) at √(u/horizon) = (1 + cos(πj/degree))/2 and
     whether Newton's iteration converged, (b,). The boundary is ln B = ``boundary_at_expiry`` − side·h.
     """
-    node, matrix = _collocation(degree, points)
-    sine, cosine, weight = quadrature(points)
-    start = boundary_at_expiry(rate, dividend, side)
-    squared = _first_guess(rate, dividend, vol, horizon, side, node) ** 2
+    squared = _first_guess(rate, dividend, vol, horizon, side, _collocation(degree, points)[0]) ** 2
     converged = np.zeros(len(rate), dtype=bool)
     active = np.arange(len(rate))
-    diagonal = np.arange(degree)
-
-    def column(values: F8) -> F8:
-        return values[active, None]
-
+    equations = _Equations(rate, dividend, vol, horizon, side, degree, points)
     for _ in range(_STEPS):
-        r, q, vol_, first = column(rate), column(dividend), column(vol), column(start)
-        root_years = np.sqrt(column(horizon)) * node
-        deviation = vol_ * root_years
-        discount = np.exp(-q * root_years**2)
-        step = sine * root_years[..., None]
-        spread = vol_[..., None] * step
-        growth = np.exp(-q[..., None] * step**2) * weight * cosine
-        scale = growth * (2 * root_years / vol_)[..., None]
-        carry = growth * (2 * q * root_years)[..., None] * step
-        h = np.sqrt(squared[active])
-        history = np.matmul(matrix, squared[active][:, None, :, None])[..., 0]
-        positive = history > 1e-18
-        history = np.sqrt(np.where(positive, history, 1e-18))
-
-        d = (history - h[..., None] + side * ((r - q)[..., None] * step**2 + 0.5 * spread**2)) / spread
-        density = np.exp(-0.5 * d * d) / _ROOT_TWO_PI
-        cost = r[..., None] * np.exp(side * history - first[..., None])
-        pull = density * (q[..., None] - cost) * scale
-        residual = (side * pull + carry * ndtr(d)).sum(axis=-1)
-        slope = (carry * density - side * d * pull) / spread
-        local = -slope.sum(axis=-1)
-        if side == UPPER:  # the kink of the payoff at the strike
-            d_strike = (first - h + (r - q) * root_years**2) / deviation + 0.5 * deviation
-            residual += discount * ndtr(d_strike)
-            local -= discount * np.exp(-0.5 * d_strike * d_strike) / (_ROOT_TWO_PI * deviation)
-        slope -= density * cost * scale
-        slope /= 2 * history
-        slope *= positive
-        jacobian = np.matmul(slope[:, :, None, :], matrix)[:, :, 0, :]
-        jacobian[:, diagonal, diagonal] += local / (2 * h)
-        sound = np.isfinite(jacobian).all(axis=(1, 2)) & np.isfinite(residual).all(axis=1)
-        jacobian[~sound] = np.eye(degree)
-        try:
-            change = np.linalg.solve(jacobian, residual[..., None])[..., 0]
-        except np.linalg.LinAlgError:
-            tiny = 1e-14 * np.abs(jacobian).max(axis=(1, 2), keepdims=True)
-            change = np.linalg.solve(jacobian + tiny * np.eye(degree), residual[..., None])[..., 0]
-        renewed = np.clip(squared[active] - change, squared[active] / 4, squared[active] * 4)
-        squared[active] = renewed
-        settled = (np.abs(np.sqrt(renewed) - h).max(axis=1) < _TOLERANCE * (1 + h.max(axis=1))) & sound
+        before = squared[active]
+        change, sound = _newton_step(equations, before)
+        after = np.clip(before - change, before / 4, before * 4)
+        squared[active] = after
+        moved = np.abs(np.sqrt(after) - np.sqrt(before)).max(axis=1)
+        settled = sound & (moved < _TOLERANCE * (1 + np.sqrt(before).max(axis=1)))
         converged[active[settled]] = True
-        active = active[~settled & sound]
+        going = sound & ~settled
+        active = active[going]
         if not len(active):
             break
+        if len(active) < len(going):
+            equations = _Equations(*(a[active] for a in (rate, dividend, vol, horizon)), side, degree, points)
     return squared, converged
+
+
+def _newton_step(equations: _Equations, squared: F8) -> tuple[F8, Bool]:
+    """Newton's correction of h² (b, degree), and whether it is finite (b,)."""
+    residual, jacobian = equations.evaluate(squared)
+    sound = np.isfinite(jacobian).all(axis=(1, 2)) & np.isfinite(residual).all(axis=1)
+    jacobian[~sound] = np.eye(squared.shape[1])
+    residual[~sound] = 0
+    try:
+        change = np.linalg.solve(jacobian, residual[..., None])[..., 0]
+    except np.linalg.LinAlgError:
+        shift = 1e-14 * np.abs(jacobian).max(axis=(1, 2), keepdims=True)
+        change = np.linalg.solve(jacobian + shift * np.eye(squared.shape[1]), residual[..., None])[..., 0]
+    return change, sound
 
 
 def solve_crossing(

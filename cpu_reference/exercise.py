@@ -24,11 +24,12 @@ F8 = npt.NDArray[np.float64]
 I8 = npt.NDArray[np.intp]
 Bool = npt.NDArray[np.bool_]
 
-TOLERANCE = 1e-8
+TOLERANCE = 5e-8
 """Aim for the premium's error as a part of the strike; the last tier is accepted as it is."""
 
-_TIERS = ((16, 32), (24, 48), (40, 80), (64, 128))  # degree of the boundary, points of its integral
-_CROSSING_TIER = (24, 48)
+_TIERS = ((12, 24), (16, 32), (24, 48), (40, 80), (64, 128))  # degree of the boundary, points of its integral
+_FIRST_TIER = 1e-7  # tolerance below which the first tier is not worth trying
+_CROSSING_TIER = (16, 32)
 _TAIL_TO_PREMIUM = 5e-3  # measured: 1e-3 in ordinary regimes, at most 4e-2
 _NEGLIGIBLE = 1e-13  # |rate|·years below which it is 0
 _BLOCK = 1 << 15  # elements of a temporary: half of a level-2 cache
@@ -161,6 +162,8 @@ def exercise_premium(
     for level, (degree, points) in enumerate(_TIERS):
         size = max(1, _BLOCK // (degree * points))
         here = pending if tier is None else pending[tier[pending] == level]
+        if level == 0 and tier is None and tolerance < _FIRST_TIER:
+            continue
         left = []
         for start in range(0, len(here), size):
             rows = here[start : start + size]

@@ -287,9 +287,9 @@ def _fit(instruments: Instruments, curves: _Curves) -> dict[tuple[int, int], Pre
     """The early-exercise premium of each (maturity, sign) over the volatilities that the scenarios can reach."""
     premiums: dict[tuple[int, int], Premium] = {}
     for kind, m, sign, american, rows in _groups(instruments):
-        years = float(curves.maturities.years[m])
-        if kind != OPTION or not american or years <= 0.0:
+        if kind != OPTION or not american or curves.maturities.years[m] <= 0.0:
             continue
+        years = float(curves.maturities.years[m])
         low, high = _vol_range(instruments, rows, curves, m)
         carry = np.log(curves.shocks.forward[m] / curves.shocks.spot) / years
         rate = curves.shocks.rate[m]

@@ -33,7 +33,7 @@ def files_of(book: Path, config: Path | None) -> Iterator[Path]:
     """Every file that may be an input of the book."""
     if book.is_dir():
         yield from book.glob("*")
-        yield from (book / "positions").glob("*")
+        yield from (book / "positions").rglob("*")
     if config is not None:
         yield config
 

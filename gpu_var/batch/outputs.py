@@ -2,8 +2,9 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from io import IOBase
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +24,7 @@ def write_parquet(table: pa.Table, stream: BinaryIO) -> None:
 
 def write_arrow(table: pa.Table, stream: BinaryIO) -> None:
     """Arrow IPC file."""
-    with pa.ipc.new_file(stream, table.schema) as writer:
+    with pa.ipc.new_file(cast(IOBase, stream), table.schema) as writer:
         writer.write_table(table)
 
 
@@ -42,7 +43,7 @@ def writer_for(path: Path) -> Callable[[pa.Table, BinaryIO], None]:
     return writers[path.suffix]
 
 
-def pnl_table(account: pa.ChunkedArray, pnl: npt.NDArray[np.float64], scenarios: Sequence[str]) -> pa.Table:
+def pnl_table(account: "pa.ChunkedArray[Any]", pnl: npt.NDArray[np.float64], scenarios: Sequence[str]) -> pa.Table:
     """P&L (n_accounts, n_scenarios), base currency, gains positive, as one row an account without copying it."""
     flat = pa.array(np.ascontiguousarray(pnl).reshape(-1))
     column = pa.FixedSizeListArray.from_arrays(flat, pnl.shape[1])

@@ -4,7 +4,7 @@ import json
 import platform
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -31,7 +31,7 @@ from gpu_var.tables.findings import Findings
 Page = Callable[["Run"], str]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Run:
     """The result of a run, in base currency.
 
@@ -52,12 +52,12 @@ class Run:
     precision: str
     threads: int
     inputs: Mapping[str, str]  # SHA-256 by name
-    started: datetime = field(compare=False)
+    started: datetime
 
     @property
     def failed(self) -> pa.Table:
         """The rows of `margin` whose account failed."""
-        return self.margin.filter(pc.not_equal(self.margin["status"], "ok"))
+        return self.margin.filter(pc.not_equal(self.margin["status"], pa.scalar("ok")))
 
     def plan(self, pnl: bool) -> dict[str, Any]:
         """All that the bytes of the tables depend on."""

@@ -32,8 +32,8 @@ def by_margin(run: Run, most: int | None = None) -> npt.NDArray[np.intp]:
 def composition(run: Run) -> dict[str, Any]:
     """Stacked bars of core, concentration and liquidity: {data, layout}, the largest margin on top."""
     rows = by_margin(run, BARS)
-    shown = run.margin.take(pa.array(rows))
-    names = [label(name) for name in shown["account"].to_pylist()]
+    shown = run.margin.take(rows)
+    names = [label(str(name)) for name in shown["account"].to_pylist()]
     at = list(range(len(names)))
     places = decimals(float(np.nanmax(numbers(shown, "margin"), initial=0.0)))
     data = [
@@ -74,7 +74,7 @@ def histograms(run: Run) -> dict[str, Any]:
     `counts` a list of lists.
     """
     rows = by_margin(run, HISTOGRAMS)
-    shown = run.margin.take(pa.array(rows))
+    shown = run.margin.take(rows)
     models = [_histogram(run, name, rows, shown) for name in MODELS if name in run.pnl]
     return {
         "accounts": shown["account"].to_pylist(),

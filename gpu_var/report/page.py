@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
-import pyarrow as pa
 import pyarrow.compute as pc
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
@@ -43,7 +42,7 @@ def embedded(tree: Any) -> Markup:
 
 def _context(run: Run) -> dict[str, Any]:
     config = run.config
-    rows = run.margin.take(pa.array(figures.by_margin(run, ROWS))).to_pylist()
+    rows = run.margin.take(figures.by_margin(run, ROWS)).to_pylist()
     totals = {name: pc.sum(run.margin[name]).as_py() or 0.0 for name in AMOUNTS}
     places = decimals(max((row["margin"] or 0.0 for row in rows), default=0.0))
     failed = run.failed.num_rows

@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Any
 
 import pyarrow.compute as pc
+from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
@@ -18,6 +19,8 @@ from gpu_var.tables.findings import escaped
 
 LARGEST = 10
 _NAME = 32  # characters of an account's name
+_WHOLE = 1e5  # from here on, cents are noise
+_ROOM_FOR_MODEL = 100  # columns
 _WIDE = 140  # columns where there is no terminal to ask
 
 
@@ -29,26 +32,43 @@ def console() -> Console:
 def show_margins(run: Run, where: str) -> None:
     """The largest margins, the totals, the throughput, and where the outputs are."""
     out = console()
-    rows = run.margin.num_rows
-    order = pc.sort_indices(run.margin, sort_keys=[("margin", "descending"), ("account", "ascending")])
-    largest = run.margin.take(order[:LARGEST]).to_pylist()
-    total = {name: pc.sum(run.margin[name]).as_py() or 0.0 for name in _AMOUNTS}
-    places = decimals(max((row["margin"] or 0.0 for row in largest), default=0.0))
-    title = f"The {len(largest)} largest of {rows:,} margins" if rows > len(largest) else "Margins"
-    table = Table(title=f"{title}, in {run.config.base_currency}", show_footer=True)
-    table.add_column("account", footer=f"all {rows:,}", no_wrap=True)
-    for name in _AMOUNTS:
-        table.add_column(name, footer=money(total[name], places), justify="right", no_wrap=True)
-    table.add_column("model", no_wrap=True)
-    table.add_column("worst scenario", no_wrap=True)
-    for row in largest:
-        amounts = (money(row[name], places) for name in _AMOUNTS)
-        table.add_row(
-            Text(escaped(row["account"], _NAME)), *amounts, row["core_model"] or "–", row["worst_scenario"] or "–"
-        )
-    out.print(table)
+    out.print(_margins(run, out.width))
     out.print(Text(_throughput(run)))
     out.print(Text(f"outputs: {where}"), soft_wrap=True)
+
+
+def _margins(run: Run, width: int) -> Table:
+    count_all = run.margin.num_rows
+    order = pc.sort_indices(run.margin, sort_keys=[("margin", "descending"), ("account", "ascending")])
+    rows = run.margin.take(order[:LARGEST]).to_pylist()
+    total = {name: pc.sum(run.margin[name]).as_py() or 0.0 for name in _AMOUNTS}
+    largest = max((row["margin"] or 0.0 for row in rows), default=0.0)
+    places = 0 if largest >= _WHOLE else decimals(largest)
+    title = f"The {len(rows)} largest of {count_all:,} margins" if count_all > len(rows) else "Margins"
+    table = Table(
+        title=f"{title}, in {run.config.base_currency}",
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        show_footer=True,
+        padding=(0, 1, 0, 0),
+        pad_edge=False,
+    )
+    table.add_column("account", footer=f"all {count_all:,}")  # the one that may shrink
+    columns = {name: [money(row[name], places) for row in rows] for name in _AMOUNTS}
+    for name, cells in columns.items():
+        foot = money(total[name], places)
+        table.add_column(
+            name, footer=foot, justify="right", no_wrap=True, min_width=max(map(len, [name, foot, *cells]))
+        )
+    if width >= _ROOM_FOR_MODEL:  # else the scenario's name says it as well
+        columns["model"] = [row["core_model"] or "–" for row in rows]
+        table.add_column("model", no_wrap=True, min_width=max(map(len, ["model", *columns["model"]])))
+    columns["worst scenario"] = [row["worst_scenario"] or "–" for row in rows]
+    longest = max(map(len, ["worst scenario", *columns["worst scenario"]]))
+    table.add_column("worst scenario", no_wrap=True, min_width=longest)
+    for row, *cells in zip(rows, *columns.values(), strict=True):
+        table.add_row(Text(escaped(row["account"], _NAME), no_wrap=True, overflow="ellipsis"), *map(Text, cells))
+    return table
 
 
 _AMOUNTS = ("margin", "core", "concentration", "liquidity")

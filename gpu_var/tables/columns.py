@@ -49,6 +49,7 @@ class Columns:
         self.rows = raw.rows
         self.bad: dict[str, Bool] = {}
         self._findings = findings
+        self._identifiers: dict[str, Identifiers] = {}
 
     def __contains__(self, column: str) -> bool:
         return column in self.raw.columns
@@ -71,7 +72,10 @@ class Columns:
 
     def shown(self, column: str, row: int) -> str:
         """A value as messages show it."""
-        return shown(self.raw.columns[column][row].as_py())
+        value = self.raw.columns[column][row]
+        if pa.types.is_temporal(value.type):  # it may be beyond what Python's datetime holds
+            return f"{value.cast(pa.int64()).as_py()} of type {value.type}"
+        return shown(value.as_py())
 
     def given(self, column: str) -> Bool:
         """The rows where there is a value, good or bad."""
@@ -145,7 +149,7 @@ class Columns:
     def words(self, column: str) -> npt.NDArray[np.int8]:
         """Each row's word, as its place in the schema's list; −1 where there is none or it was refused."""
         schema = column_of(self.raw.table, column)
-        default = 0 if schema.has_default else -1
+        default = 0 if schema.has_default and column not in self.raw.refused else -1
         if column not in self:
             return np.full(self.rows, default, np.int8)
         text = _text(self.raw.columns[column])
@@ -163,6 +167,11 @@ class Columns:
 
     def identifiers(self, column: str) -> Identifiers:
         """The identifiers, byte for byte."""
+        if column not in self._identifiers:
+            self._identifiers[column] = self._read_identifiers(column)
+        return self._identifiers[column]
+
+    def _read_identifiers(self, column: str) -> Identifiers:
         if column not in self:
             return Identifiers(np.full(self.rows, -1, np.int32), pa.array([], pa.string()))
         array = self.raw.columns[column]

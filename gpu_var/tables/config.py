@@ -2,12 +2,12 @@
 
 import datetime
 import re
-import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import arrow
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
 from gpu_var.tables.findings import Findings, InputError
 from gpu_var.tables.times import FORMS
@@ -23,7 +23,7 @@ def _time(value: object) -> datetime.datetime:
             raise ValueError(_AS_OF)
         value = arrow.get(value).datetime
     elif isinstance(value, datetime.date) and not isinstance(value, datetime.datetime):
-        value = datetime.datetime(value.year, value.month, value.day)  # noqa: DTZ001: made UTC below
+        value = datetime.datetime(value.year, value.month, value.day)
     if not isinstance(value, datetime.datetime):
         raise ValueError(_AS_OF)
     try:
@@ -42,6 +42,11 @@ def _unshocked(value: str) -> str:
     if not re.fullmatch(r"(spot|iv|fx):[^\x00-\x1f]+", value):
         raise ValueError("factors 'iv:UNDERLYING', 'spot:UNDERLYING' or 'fx:CURRENCY'")
     return value
+
+
+def _contradiction(key: str, text: str) -> PydanticCustomError:
+    """Keys that do not go together: the one to change, and what is wrong with it."""
+    return PydanticCustomError("contradiction", "{key} {text}", {"key": key, "text": text})
 
 
 def _expected(text: str, **bounds: Any) -> Any:
@@ -81,9 +86,11 @@ class MonteCarlo(_Table):
     @model_validator(mode="after")
     def _agrees(self) -> "MonteCarlo":
         if self.copula == "gaussian" and self.dof is not None:
-            raise ValueError("dof goes with copula 'student_t' only; expected no dof with copula 'gaussian'")
+            raise _contradiction(
+                "dof", f"{self.dof:g} goes with copula 'student_t' only; expected none with 'gaussian'"
+            )
         if self.copula == "student_t" and self.dof is None:
-            raise ValueError("copula 'student_t' without dof; expected dof, a number > 2")
+            raise _contradiction("dof", "missing with copula 'student_t'; expected a number > 2")
         return self
 
 
@@ -96,11 +103,13 @@ class Core(_Table):
     @model_validator(mode="after")
     def _agrees(self) -> "Core":
         if self.combine == "max" and self.stress_weight is not None:
-            raise ValueError("stress_weight goes with combine 'blend' only; expected no stress_weight with combine 'max'")
+            text = f"{self.stress_weight:g} goes with combine 'blend' only; expected none with 'max'"
+            raise _contradiction("stress_weight", text)
         if self.combine == "blend" and self.stress_weight is None:
-            raise ValueError("combine 'blend' without stress_weight; expected stress_weight, a number from 0 to 1")
+            raise _contradiction("stress_weight", "missing with combine 'blend'; expected a number from 0 to 1")
         if self.combine == "blend":
-            raise ValueError("combine 'blend' needs the model [stress], which this version does not have; expected 'max'")
+            text = "'blend' needs the model [stress], which this version does not have; expected 'max'"
+            raise _contradiction("combine", text)
         return self
 
 
@@ -128,7 +137,7 @@ class Config(_Table):
     ] = "sticky_moneyness"
     roll: Annotated[bool, _expected("true or false")] = False
     allow_unshocked: Annotated[
-        tuple[str, ...], _expected("a list of factors such as \"iv:BTC\", \"spot:BTC\" or \"fx:EUR\"", strict=False)
+        tuple[str, ...], _expected('a list of factors such as "iv:BTC", "spot:BTC" or "fx:EUR"', strict=False)
     ] = ()
     fhs: Annotated[Fhs | None, _expected("a table")] = None
     monte_carlo: Annotated[MonteCarlo | None, _expected("a table")] = None
@@ -159,7 +168,7 @@ class Config(_Table):
     @model_validator(mode="after")
     def _enabled(self) -> "Config":
         if self.fhs is None and self.monte_carlo is None:
-            raise ValueError("no model is enabled; expected a table [fhs] or [monte_carlo]")
+            raise _contradiction("", "no model is enabled; expected a table [fhs] or [monte_carlo]")
         return self
 
     @property
@@ -174,12 +183,10 @@ class Config(_Table):
     @classmethod
     def load(cls, path: str | Path) -> "Config":
         """Read a margin.toml. Raises `InputError` with everything that is wrong."""
-        from gpu_var.tables.config_file import load_config  # noqa: PLC0415: it reads files into this class
+        from gpu_var.tables.config_file import load_config  # noqa: PLC0415 (it reads into this class)
 
         findings = Findings()
         config, _ = load_config(Path(path), findings)
         if config is None or findings.errors:
             raise InputError(findings)
         return config
-
-

@@ -64,14 +64,15 @@ def _validated(raw: dict[str, Any], name: str, findings: Findings) -> tuple[Conf
         refused = set()
         for one in error.errors():
             loc = _path(one["loc"])
-            if loc[0] == "monte_carlo" and len(loc) > 1 and loc[1] not in _table(raw, "monte_carlo"):
-                if loc[1] in _table(raw, "fhs") or one["type"] == "missing":
-                    refused.add("monte_carlo")  # inherited: said of [fhs] already
-                    continue
+            if _inherited(loc, raw):
+                refused.add("monte_carlo")
+                continue
             refused.add(loc[0] if loc else "")
             _say(one, loc, name, findings)
     if not findings.count:
         findings.error(name, "not a valid configuration")
+    if not any(key in raw and key not in refused for key in _MODELS):
+        refused.add("fhs")  # `_rest` enables it for want of another
     return _rest(raw, refused), frozenset(refused)
 
 
@@ -91,6 +92,12 @@ def _table(raw: dict[str, Any], name: str) -> dict[str, Any]:
     return table if isinstance(table, dict) else {}
 
 
+def _inherited(loc: tuple[str, ...], raw: dict[str, Any]) -> bool:
+    """Whether a key of [monte_carlo] is that of [fhs], of which the same has been said."""
+    taken = len(loc) > 1 and loc[0] == "monte_carlo" and loc[1] not in _table(raw, "monte_carlo")
+    return taken and loc[1] in _table(raw, "fhs")
+
+
 def _path(loc: tuple[int | str, ...]) -> tuple[str, ...]:
     """The key's path; places in a list are left out."""
     return tuple(part for part in loc if isinstance(part, str))
@@ -99,15 +106,17 @@ def _path(loc: tuple[int | str, ...]) -> tuple[str, ...]:
 def _say(error: Any, loc: tuple[str, ...], name: str, findings: Findings) -> None:
     key = ".".join(loc)
     if error["type"] == "extra_forbidden":
-        text = f"unknown {'table' if isinstance(error['input'], dict) else 'key'}; {_known(loc)}"
+        table = isinstance(error["input"], dict)
+        text = f"unknown {'table' if table else 'key'}; {_known(loc, table)}"
     elif error["type"] == "missing":
         text = f"missing; expected {_expected(loc)}"
-    elif error["type"] == "value_error" and len(loc) < 2 and (not loc or _model(loc) is not None):
-        text = str(error["ctx"]["error"])  # keys that contradict each other
+    elif error["type"] == "contradiction":
+        key = ".".join((*loc, error["ctx"]["key"])).strip(".")
+        text = error["ctx"]["text"]
     else:
         value = shown(error["input"]) if isinstance(error["input"], str) else _toml(error["input"])
         wrong = "is out of range" if "than" in error["type"] else "is not accepted"
-        if error["type"].endswith("_type"):
+        if error["type"].endswith("_type") or (key == "as_of" and not isinstance(error["input"], str)):
             wrong = "is of the wrong type"
         text = f"{value} {wrong}; expected {_expected(loc)}"
     place = f"{name}, key {escaped(key)}" if key else name
@@ -120,14 +129,16 @@ def _toml(value: object) -> str:
     return "a table" if isinstance(value, dict) else escaped(str(value))
 
 
-def _known(loc: tuple[str, ...]) -> str:
+def _known(loc: tuple[str, ...], table: bool) -> str:
     """The nearest known key, and where the key belongs if it is known elsewhere."""
     model = _model(loc[:-1]) or Config
-    known = list(model.model_fields)
-    for table in (Config, *filter(None, (_model((key,)) for key in Config.model_fields))):
-        if loc[-1] in table.model_fields:
-            where = next((f"[{k}]" for k in Config.model_fields if _model((k,)) is table), "the top, before any table")
-            return f"it belongs to {where}"
+    known = [name for name in model.model_fields if not table or _model((*loc[:-1], name))]
+    if loc[-1] in Config.model_fields:
+        return "it belongs to the top, before any table"
+    for name in Config.model_fields:
+        other = _model((name,))
+        if other and loc[-1] in other.model_fields:
+            return f"it belongs to [{name}]"
     if not known:
         return "expected no keys here"
     best = nearest(loc[-1], known) or min(known, key=lambda name: distance(loc[-1], name))

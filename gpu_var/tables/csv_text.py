@@ -39,7 +39,10 @@ class Records:
 
 
 def open_csv(path: Path, label: str, known: tuple[str, ...], findings: Findings) -> CsvText | None:
-    """The file's text and header; None, and a finding, where it cannot be read. `known` names tell a wrong separator."""
+    """The file's text and header; None, and a finding, where it cannot be read.
+
+    The `known` names tell a wrong separator.
+    """
     data = path.read_bytes()
     if not _is_text(data, label, findings):
         return None

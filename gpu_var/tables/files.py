@@ -1,49 +1,43 @@
 """The files of a book: which table each one is, and what is left over."""
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 
-from gpu_var.tables.findings import Findings, listed, nearest, shown
+from gpu_var.tables.findings import Findings, escaped, listed, nearest, shown
 from gpu_var.tables.schema import REQUIRED, TABLES
 
 SUFFIXES = (".parquet", ".arrow", ".csv")
 CONFIG = "margin.toml"
 
 
-def find_files(book: Path, findings: Findings, required: tuple[str, ...] = REQUIRED) -> dict[str, tuple[Path, ...]]:
-    """Each table's files, those of a folder of positions in order of name. Links are followed.
+@dataclass(frozen=True)
+class Files:
+    """Each table's files, and the tables that are missing or have files that cannot be used."""
+
+    of: dict[str, tuple[Path, ...]]  # those of a folder of positions in order of name
+    refused: frozenset[str]
+
+
+def find_files(book: Path, findings: Findings, required: tuple[str, ...] = REQUIRED) -> Files:
+    """The files of each table of a book. Links are followed.
 
     Findings: no such folder, a required table missing, two files for one table, a misspelt name, a link to nothing.
     """
     try:
-        entries = sorted(os.listdir(book))
+        entries = sorted(book.iterdir(), key=lambda entry: os.fsencode(entry.name))
     except OSError as error:
         text = f"{error.strerror or error}; expected a folder that holds the book's tables"
         findings.error(shown(str(book)), text, kind="book")
-        return {}
+        return Files({}, frozenset(TABLES))
     by_table: dict[str, list[Path]] = {}
-    others: list[str] = []
+    others: list[Path] = []
     for entry in entries:
-        stem, suffix = os.path.splitext(entry)
-        if stem in TABLES and (suffix in SUFFIXES or (stem == "positions" and not suffix)):
-            by_table.setdefault(stem, []).append(book / entry)
-        elif entry != CONFIG:
+        if entry.stem in TABLES and (entry.suffix in SUFFIXES or entry.name == "positions"):
+            by_table.setdefault(entry.stem, []).append(entry)
+        elif entry.name != CONFIG:
             others.append(entry)
-    ignored = []
-    hints: dict[str, str] = {}
-    for entry in others:
-        table = _meant(entry, by_table, book)
-        if table is None:
-            ignored.append(entry)
-        elif table in required and table not in by_table:
-            hints.setdefault(table, entry)
-        else:
-            findings.error(entry, f"no table of a book; did you mean {table}?", kind="name")
-    for table in required:
-        if table not in by_table:
-            found = f"; there is {shown(hints[table])}: names are exact and lower case" if table in hints else ""
-            text = f"missing{found}; expected {table}.parquet, {table}.arrow or {table}.csv"
-            findings.error(table, text, kind="missing")
+    ignored, refused = _name_others(others, by_table, findings, required)
     files: dict[str, tuple[Path, ...]] = {}
     for table, paths in by_table.items():
         if len(paths) > 1:
@@ -53,17 +47,40 @@ def find_files(book: Path, findings: Findings, required: tuple[str, ...] = REQUI
             files[table] = parts
     if ignored:
         findings.note(f"ignored files: {listed(ignored)}")
-    return files
+    return Files(files, frozenset(refused | (by_table.keys() - files.keys())))
 
 
-def _meant(entry: str, present: dict[str, list[Path]], book: Path) -> str | None:
+def _name_others(
+    others: list[Path], by_table: dict[str, list[Path]], findings: Findings, required: tuple[str, ...]
+) -> tuple[list[str], set[str]]:
+    """Findings for misspelt and for missing tables; returns the names of the other files, and those tables."""
+    ignored, refused = [], set()
+    hints: dict[str, str] = {}
+    for entry in others:
+        table = _meant(entry)
+        if table is None:
+            ignored.append(entry.name)
+        elif table in required and table not in by_table:
+            hints.setdefault(table, entry.name)
+        else:
+            refused |= {table} - by_table.keys()
+            findings.error(escaped(entry.name), f"no table of a book; did you mean {table}?", kind="name")
+    for table in required:
+        if table not in by_table:
+            found = f"; there is {shown(hints[table])}: names are exact and lower case" if table in hints else ""
+            text = f"missing{found}; expected {table}.parquet, {table}.arrow or {table}.csv"
+            findings.error(table, text, kind="missing")
+            refused.add(table)
+    return ignored, refused
+
+
+def _meant(entry: Path) -> str | None:
     """The table that a file's name misspells; None where it is another file."""
-    stem, suffix = os.path.splitext(entry)
-    if suffix.lower() not in SUFFIXES and not (not suffix and (book / entry).is_dir()):
+    if entry.suffix.lower() not in SUFFIXES and (entry.suffix or not entry.is_dir()):
         return None
-    if stem.lower() in TABLES:
-        return stem.lower()
-    return nearest(stem, [table for table in TABLES if table not in present])
+    if entry.stem.lower() in TABLES:
+        return entry.stem.lower()
+    return nearest(entry.stem, TABLES)
 
 
 def _parts(table: str, path: Path, findings: Findings, ignored: list[str]) -> tuple[Path, ...]:

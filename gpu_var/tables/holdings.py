@@ -5,7 +5,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from gpu_var.tables.book import Accounts, Collateral, Positions
-from gpu_var.tables.columns import F8, I4, Bool, Columns, Identifiers
+from gpu_var.tables.columns import F8, I4, I8, Bool, Columns, Identifiers
 from gpu_var.tables.findings import Findings, listed, shown
 from gpu_var.tables.products import unknown
 
@@ -33,7 +33,9 @@ def _ascending(names: pa.StringArray) -> pa.StringArray:
     return names.take(pc.sort_indices(names.cast(pa.binary())))
 
 
-def positions(table: Columns | None, owners: Accounts, listed_accounts: bool, names: pa.StringArray | None) -> Positions:
+def positions(
+    table: Columns | None, owners: Accounts, listed_accounts: bool, names: pa.StringArray | None
+) -> Positions:
     """Positions added up by account and instrument; rows that were refused are left out.
 
     `listed_accounts`: an account must stand in `accounts`. `names` are the instruments, None where they are not known.
@@ -69,8 +71,8 @@ def _too_many(table: Columns, row: int, total: float) -> str:
     return f"the quantities of {who} sum to {total:g}; expected a sum of at most 1e15 contracts, long or short"
 
 
-def _groups(key: np.ndarray[tuple[int], np.dtype[np.int64]], quantity: F8) -> tuple[np.ndarray, np.ndarray]:  # type: ignore[type-arg]
-    """The order that sorts by key, and by quantity within one, so that a sum depends on no order of rows; group starts."""
+def _groups(key: I8, quantity: F8) -> tuple[I8, I8]:
+    """The order that sorts by key, and by quantity within one (no sum depends on the order of rows), group starts."""
     order = np.argsort(key, kind="stable")
     ordered = key[order]
     new: Bool = np.append(True, ordered[1:] != ordered[:-1])[: len(order)]

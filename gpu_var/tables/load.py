@@ -50,8 +50,8 @@ def draft_book(path: Path, findings: Findings, *, needs_history: bool) -> Draft:
     files = find_files(path, findings, required)
     ignored: list[str] = []
     tables: dict[str, Columns] = {}
-    broken = {name for name in required if name not in files}
-    for name, paths in files.items():
+    broken = set(files.refused)
+    for name, paths in files.of.items():
         raw = read_table(TABLES[name], paths, findings, ignored)
         if raw is not None and raw.rows:
             tables[name] = Columns(raw, findings)
@@ -90,7 +90,7 @@ def draft_book(path: Path, findings: Findings, *, needs_history: bool) -> Draft:
         rates=rates,
         history=levels,
         collateral=holdings.collateral(tables.get("collateral"), accounts, must_be_listed, findings),
-        files=files,
+        files=files.of,
         notes=tuple(findings.notes),
     )
     return Draft(book, frozenset(broken) | untrusted)

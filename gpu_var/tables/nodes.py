@@ -54,13 +54,14 @@ def rates(table: Columns | None) -> tuple[Nodes, pa.StringArray]:
 
 
 def fx(table: Columns | None) -> tuple[pa.StringArray, F8]:
-    """The currencies and their rates; NaN where one was refused."""
+    """The currencies and their rates."""
     if table is None:
         return pa.array([], pa.string()), np.zeros(0)
     currency, rate = table.identifiers("currency"), table.numbers("rate")
     names = currency.names()
     table.unique("currency", (currency.code,), currency.code >= 0, lambda row: shown(names[row].as_py()))
     keep = currency.code >= 0
+    rate[np.isnan(rate)] = PLACEHOLDER
     return names.filter(pa.array(keep)), rate[keep]
 
 

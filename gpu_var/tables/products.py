@@ -63,14 +63,15 @@ def instruments(table: Columns | None, owners: Underlyings | None, findings: Fin
     iv = table.numbers("iv")
 
     def absent(column: str, where: Bool, expected: str) -> None:
-        table.report(column, "null", where & ~table.given(column), lambda _: f"missing; expected {expected}")
+        if column not in table.raw.refused:
+            table.report(column, "null", where & ~table.given(column), lambda _: f"missing; expected {expected}")
 
     absent("expiry", expires, "the time at which a future or option expires")
     absent("strike", option, "the option's strike, in the quote currency")
     absent("right", option, "'call' or 'put'")
     table.refuse_sign("strike", option & (strike <= 0) & (normal == 0))
     table.refuse_sign("iv", option & (iv <= 0))
-    iv[option & table.bad.get("iv", np.zeros(table.rows, np.bool_))] = PLACEHOLDER
+    iv[option & table.bad.get("iv", np.full(table.rows, "iv" in table.raw.refused))] = PLACEHOLDER
     table.report(
         "settlement",
         "inverse",
@@ -131,7 +132,9 @@ def unknown(table: Columns, column: str, wrong: Bool, where: str) -> None:
 def _unused(table: Columns, names: pa.StringArray, kind: npt.NDArray[np.int8], findings: Findings) -> None:
     """Notes on fields that do not apply to an instrument's kind."""
     derivative = (kind == OPTION) | (kind == FUTURE) | (kind < 0)
-    applies = {"expiry": derivative} | {c: (kind == OPTION) | (kind < 0) for c in ("strike", "right", "exercise", "iv")}
+    applies = {"expiry": derivative} | dict.fromkeys(
+        ("strike", "right", "exercise", "iv"), (kind == OPTION) | (kind < 0)
+    )
     for column, where in applies.items():
         idle = table.given(column) & ~where
         if idle.any():
@@ -147,6 +150,5 @@ def _of(names: pa.StringArray, where: Bool) -> list[str]:
 
 def expired(expiry: npt.NDArray[np.int64], as_of_us: int) -> Bool:
     """Which rows have expired; what does not expire has not."""
-    return (expiry <= as_of_us) & (expiry != NO_TIME)
-
-
+    gone: Bool = (expiry <= as_of_us) & (expiry != NO_TIME)
+    return gone

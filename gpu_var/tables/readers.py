@@ -28,6 +28,7 @@ class Raw:
     rows: int
     csv: CsvText | None
     lines: I8 | None  # of a CSV file's rows, once they were needed
+    refused: frozenset[str]  # columns of a wrong type, or that a misspelt one was probably meant for
     ragged: bool  # rows were left out
     whole: bool  # neither a row nor a required column was
 
@@ -52,6 +53,7 @@ def read_table(table: Table, files: tuple[Path, ...], findings: Findings, ignore
     label = files[0].parent.name if folder else files[0].name
     loaded: list[tuple[str, dict[str, pa.ChunkedArray], int]] = []
     before = findings.count
+    refused: set[str] = set()
     text: CsvText | None = None
     lines: I8 | None = None
     for file in files:
@@ -63,33 +65,41 @@ def read_table(table: Table, files: tuple[Path, ...], findings: Findings, ignore
                 text = open_csv(file, part, table.names, findings)
                 if text is None:
                     continue
-                known = _known(table, text.names, label, part, findings, ignored)
+                known = _known(table, text.names, label, part, findings, ignored, refused)
                 read = read_csv(text, known, findings) if known else None
                 if read is not None:
                     lines = read.lines
                     loaded.append((part, read.columns, read.rows))
             else:
-                loaded += _typed(table, file, label, part, findings, ignored)
+                loaded += _typed(table, file, label, part, findings, ignored, refused)
     if not loaded:
         return None
     rows = sum(count for _, _, count in loaded)
     if not rows and findings.count == before:
         findings.error(label, "empty; expected at least one row", kind="empty")
     names = [name for name in loaded[0][1] if all(name in columns for _, columns, _ in loaded)]
-    columns = {name: pa.chunked_array([c for _, part, _ in loaded for c in part[name].chunks]) for name in names if rows}
+    columns = {
+        name: pa.chunked_array([c for _, part, _ in loaded for c in part[name].chunks]) for name in names if rows
+    }
     parts = tuple((part, count) for part, _, count in loaded)
     ragged = lines is not None
     whole = not ragged and all(column.name in names for column in table.columns if column.required)
-    return Raw(table, label, parts, columns, rows, text, lines, ragged, whole)
+    return Raw(table, label, parts, columns, rows, text, lines, frozenset(refused), ragged, whole)
 
 
 def _typed(
-    table: Table, file: Path, label: str, part: str, findings: Findings, ignored: list[str]
+    table: Table,
+    file: Path,
+    label: str,
+    part: str,
+    findings: Findings,
+    ignored: list[str],
+    refused: set[str],
 ) -> Iterator[tuple[str, dict[str, pa.ChunkedArray], int]]:
     """A Parquet or Arrow file's known columns, identifiers as dictionaries of text, numbers as float64."""
     parquet = pyarrow.parquet.ParquetFile(file) if file.suffix == ".parquet" else None
     schema = parquet.schema_arrow if parquet else _ipc(file).schema
-    known = _known(table, tuple(schema.names), label, part, findings, ignored)
+    known = _known(table, tuple(schema.names), label, part, findings, ignored, refused)
     wanted = []
     for name in known:
         column, type_ = column_of(table, name), schema.field(name).type
@@ -98,6 +108,7 @@ def _typed(
         else:
             text = f"of type {escaped(str(type_))}; expected {_TYPES[column.type]}: {column.expected}"
             findings.error(label, text, place=part, column=name, kind="type")
+            refused.add(name)
     if parquet:
         # Dictionaries of identifiers are smaller and quicker than text that repeats.
         repeated = [n for n in wanted if column_of(table, n).type == "identifier" and _is_text(schema.field(n).type)]
@@ -119,9 +130,15 @@ def column_of(table: Table, name: str) -> Column:
 
 
 def _known(
-    table: Table, names: tuple[str, ...], label: str, part: str, findings: Findings, ignored: list[str]
+    table: Table,
+    names: tuple[str, ...],
+    label: str,
+    part: str,
+    findings: Findings,
+    ignored: list[str],
+    refused: set[str],
 ) -> tuple[str, ...]:
-    """The columns to read. Findings: one missing, repeated or misspelt."""
+    """The columns to read. Findings: one missing, repeated or misspelt (what was meant goes into `refused`)."""
     seen: set[str] = set()
     for name in names:
         if name in seen:
@@ -133,7 +150,7 @@ def _known(
     for name in dict.fromkeys(names):
         if name in known:
             continue
-        meant = name.lower() if name.lower() in table.names else nearest(name, absent)
+        meant = nearest(name, table.names)
         if meant is None and table is HISTORY and ":" in name:
             prefix = nearest(name.partition(":")[0], FACTORS)
             meant = prefix and f"{prefix}:{name.partition(':')[2]}"
@@ -143,6 +160,7 @@ def _known(
         elif meant in absent and table[meant].required:
             hints.setdefault(meant, name)
         else:
+            refused.add(meant)
             text = f"no column of {table.name}; did you mean {escaped(meant)}?"
             findings.error(label, text, place=part, column=name, kind="name")
     for name in absent:

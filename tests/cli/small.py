@@ -21,7 +21,11 @@ seed = 7
 def write_book(folder: Path) -> Path:
     """One stock, a call and a put on it, sixty days of history, five accounts with positions and one without."""
     folder.mkdir(parents=True)
-    table(folder, "underlyings", ["underlying,currency,spot,adv,vega_adv,half_spread,vol_half_spread", "X,USD,100,1e6,1e6,0.001,0.005"])
+    table(
+        folder,
+        "underlyings",
+        ["underlying,currency,spot,adv,vega_adv,half_spread,vol_half_spread", "X,USD,100,1e6,1e6,0.001,0.005"],
+    )
     table(
         folder,
         "instruments",
@@ -40,8 +44,14 @@ def write_book(folder: Path) -> Path:
     with (folder / "accounts.csv").open("w", newline="", encoding="utf-8") as stream:
         csv.writer(stream).writerows([["account"], *([name] for name in [*NAMES, EMPTY])])
     days = [f"2025-{11 + i // 30:02}-{1 + i % 30:02}" for i in range(60)]
-    levels = [(100 * math.exp(0.02 * math.sin(1.7 * i * i)), 0.2 * math.exp(0.05 * math.cos(2.3 * i * i))) for i in range(60)]
-    table(folder, "history", ["date,spot:X,iv:X:60d", *(f"{d},{s!r},{v!r}" for d, (s, v) in zip(days, levels, strict=True))])
+    levels = [
+        (100 * math.exp(0.02 * math.sin(1.7 * i * i)), 0.2 * math.exp(0.05 * math.cos(2.3 * i * i))) for i in range(60)
+    ]
+    table(
+        folder,
+        "history",
+        ["date,spot:X,iv:X:60d", *(f"{d},{s!r},{v!r}" for d, (s, v) in zip(days, levels, strict=True))],
+    )
     (folder / "margin.toml").write_text(CONFIG)
     return folder
 

@@ -9,8 +9,10 @@ import sys
 import pytest
 from cli.small import replace, tree
 
+from gpu_var.batch import run as batch
 from gpu_var.batch.folder import output_folder
 from gpu_var.cli import main
+from gpu_var.report import commands, page
 
 INTERRUPTED = {
     "margin.toml": ("paths = 400", "paths = 300", "parameter monte_carlo.paths: 400 then, 300 now"),
@@ -77,8 +79,6 @@ def test_overwrite_replaces_all_of_it(book, out):
 
 
 def test_overwrite_keeps_the_old_until_the_new_is_whole(book, out, monkeypatch):
-    from gpu_var.report import page
-
     assert run(book) == 0
     before = tree(out)
 
@@ -158,8 +158,6 @@ def test_resume_without_a_sound_run_json(book, out, capsys, text):
 
 
 def interrupt(book, monkeypatch):
-    from gpu_var.batch import run as batch
-
     def stop(*_args, **_more):
         raise KeyboardInterrupt
 
@@ -208,7 +206,11 @@ def test_a_full_disk_names_the_file(book, out):
         resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))  # the page alone is larger
 
     done = subprocess.run(
-        [sys.executable, "-m", "gpu_var", "run", str(book)], capture_output=True, text=True, check=False, preexec_fn=limit
+        [sys.executable, "-m", "gpu_var", "run", str(book)],
+        capture_output=True,
+        text=True,
+        check=False,
+        preexec_fn=limit,
     )
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith(f"error: cannot write {out / 'report.html'}: ")
@@ -225,8 +227,6 @@ def test_a_place_that_cannot_be_written_is_named(book, tmp_path, capsys):
 
 
 def test_an_input_that_changes_while_it_is_read(book, out, capsys, monkeypatch):
-    from gpu_var.report import commands
-
     real = commands.load
 
     def load(folder, config):

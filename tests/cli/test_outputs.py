@@ -9,17 +9,20 @@ import pyarrow.parquet as pq
 import pytest
 from cli.small import EMPTY, NAMES, replace, tree
 
-import gpu_var
+import gpu_var as gv
+from gpu_var.batch.errors import UsageError
 from gpu_var.cli import main
 
-MARGIN = (
-    "account currency status margin core core_model worst_scenario concentration liquidity fhs_var fhs_es fhs_worst mc_var "
-    "mc_var_se mc_es mc_es_se mc_worst scan stress net_option_value"
-).split()
-BREAKDOWN = (
-    "account underlying currency delta gamma vega theta fhs_var fhs_es fhs_worst mc_var mc_es mc_worst core days_to_unwind "
-    "horizon_days concentration liquidity_delta liquidity_vega net_option_value"
-).split()
+MARGIN = [
+    "account", "currency", "status", "margin", "core", "core_model", "worst_scenario", "concentration", "liquidity",
+    "fhs_var", "fhs_es", "fhs_worst", "mc_var", "mc_var_se", "mc_es", "mc_es_se", "mc_worst", "scan", "stress",
+    "net_option_value",
+]  # fmt: skip
+BREAKDOWN = [
+    "account", "underlying", "currency", "delta", "gamma", "vega", "theta", "fhs_var", "fhs_es", "fhs_worst",
+    "mc_var", "mc_es", "mc_worst", "core", "days_to_unwind", "horizon_days", "concentration", "liquidity_delta",
+    "liquidity_vega", "net_option_value",
+]  # fmt: skip
 FILES = ["breakdown.parquet", "margin.parquet", "report.html", "run.json"]
 PNL = ["pnl_fhs.arrow", "pnl_monte_carlo.arrow"]
 
@@ -53,7 +56,7 @@ def test_quiet_says_nothing(book, capsys):
 def test_what_run_json_tells(book, out):
     assert main(["run", str(book), "--quiet", "--threads", "1"]) == 0
     facts = json.loads((out / "run.json").read_text())
-    assert facts["version"] == gpu_var.__version__
+    assert facts["version"] == gv.__version__
     assert {"python", "numpy", "scipy", "pyarrow"} <= facts["versions"].keys()
     assert (facts["backend"], facts["precision"], facts["threads"]) == ("cpu", "float64", 1)
     assert facts["device"]
@@ -131,9 +134,6 @@ def test_an_account_that_fails_leaves_the_others_alone(book, out, capsys):
 
 
 def test_the_python_way(book, out):
-    import gpu_var as gv
-    from gpu_var.batch.errors import UsageError
-
     config = gv.Config.load(book / "margin.toml")
     run = gv.run(gv.read_book(book), config)
     assert main(["run", str(book), "--quiet", "--pnl"]) == 0
@@ -145,7 +145,11 @@ def test_the_python_way(book, out):
         assert path.name == "run.json" or path.read_bytes() == (out / path.name).read_bytes()
     with pytest.raises(UsageError, match="already holds a run"):
         run.write(other)
-    assert [path.name for path in run.write(other, overwrite=True)] == ["breakdown.parquet", "run.json", "margin.parquet"]
+    assert [path.name for path in run.write(other, overwrite=True)] == [
+        "breakdown.parquet",
+        "run.json",
+        "margin.parquet",
+    ]
     assert not (other / "pnl_fhs.arrow").exists()
     with pytest.raises(UsageError, match="never written to"):
         run.write(book / "inside")

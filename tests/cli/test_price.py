@@ -10,7 +10,7 @@ from cli.small import tree
 
 from gpu_var.cli import main
 
-COLUMNS = "instrument price forward iv delta gamma vega theta rho".split()
+COLUMNS = ["instrument", "price", "forward", "iv", "delta", "gamma", "vega", "theta", "rho"]
 
 
 def test_standard_output_reads_back_as_the_same_numbers(book, tmp_path, capsys):

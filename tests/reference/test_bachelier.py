@@ -3,7 +3,7 @@
 import mpmath as mp
 import numpy as np
 import pytest
-import QuantLib as ql
+import QuantLib
 from hypothesis import given
 from hypothesis import strategies as st
 from reference.mp_formulas import bachelier_mp, normal_cdf, over_points, worst_error
@@ -99,8 +99,9 @@ def test_monotone_and_convex_in_strike_and_rising_with_deviation(forward, sign):
 def test_quantlib_agrees():
     rng = np.random.default_rng(3)
     forward, deviation = rng.uniform(-50, 50, 60), rng.uniform(5, 60, 60)
-    for sign, kind in ((1, ql.Option.Call), (-1, ql.Option.Put)):
+    for sign, kind in ((1, QuantLib.Option.Call), (-1, QuantLib.Option.Put)):
         theirs = [
-            ql.bachelierBlackFormula(kind, -3.0, f, v) for f, v in zip(forward.tolist(), deviation.tolist(), strict=True)
+            QuantLib.bachelierBlackFormula(kind, -3.0, f, v)
+            for f, v in zip(forward.tolist(), deviation.tolist(), strict=True)
         ]
         np.testing.assert_allclose(bachelier(forward, -3.0, deviation, sign), theirs, rtol=1e-9)

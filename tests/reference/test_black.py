@@ -3,7 +3,7 @@
 import mpmath as mp
 import numpy as np
 import pytest
-import QuantLib as ql
+import QuantLib
 from hypothesis import given
 from hypothesis import strategies as st
 from reference.mp_formulas import black_mp, normal_cdf, over_points, worst_error
@@ -82,7 +82,10 @@ def test_both_sides_of_the_switch_between_forms_agree_with_the_exact_value(a):
     distance = 2 * t * a
     got = time_value(np.ones(2), distance, 2 * t)
     with mp.workdps(60):
-        exact = [black_mp(mp.mpf(1), mp.exp(mp.mpf(float(x))), 2 * mp.mpf(float(h)), 1) for x, h in zip(distance, t)]
+        exact = [
+            black_mp(mp.mpf(1), mp.exp(mp.mpf(float(x))), 2 * mp.mpf(float(h)), 1)
+            for x, h in zip(distance, t, strict=True)
+        ]
     assert worst_error(got, exact) < TOLERANCE
 
 
@@ -154,14 +157,16 @@ def test_scale_does_not_matter(deviation, score):
 def test_quantlib_agrees():
     rng = np.random.default_rng(3)
     forward, deviation = rng.uniform(50, 150, 60), rng.uniform(0.05, 1.5, 60)
-    for sign, kind in ((1, ql.Option.Call), (-1, ql.Option.Put)):
-        theirs = [ql.blackFormula(kind, 100.0, f, v) for f, v in zip(forward.tolist(), deviation.tolist(), strict=True)]
+    for sign, kind in ((1, QuantLib.Option.Call), (-1, QuantLib.Option.Put)):
+        theirs = [
+            QuantLib.blackFormula(kind, 100.0, f, v) for f, v in zip(forward.tolist(), deviation.tolist(), strict=True)
+        ]
         np.testing.assert_allclose(black(forward, 100.0, deviation, sign), theirs, rtol=1e-11)
 
 
 @pytest.mark.parametrize("regime", ["middle", "out of the money", "tiny deviation", "forward near strike"])
 def test_greeks_pieces_are_right_to_twelve_digits(regime):
-    forward, strike, deviation, sign = columns = points(regime, np.random.default_rng(8))
+    columns = points(regime, np.random.default_rng(8))
 
     def pieces(f, k, v, s):
         d1 = mp.log(f / k) / v + v / 2

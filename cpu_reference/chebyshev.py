@@ -1,0 +1,47 @@
+"""Chebyshev interpolation on [−1, 1] at the nodes of the first kind."""
+
+import numpy as np
+import numpy.typing as npt
+
+F8 = npt.NDArray[np.float64]
+
+
+def nodes(count: int) -> F8:
+    """cos(π(j + ½)/count), descending."""
+    return np.cos(np.pi * (np.arange(count) + 0.5) / count)
+
+
+def basis(t: F8, count: int) -> F8:
+    """T_0 … T_{count−1} at t (clipped to [−1, 1]), on a new last axis."""
+    return np.cos(np.arange(count) * np.arccos(np.clip(t, -1.0, 1.0))[..., None])
+
+
+def analysis(count: int) -> F8:
+    """Matrix (count, count) from values at the nodes to coefficients."""
+    matrix = basis(nodes(count), count).T * (2 / count)
+    matrix[0] *= 0.5
+    return matrix
+
+
+def monomials(count: int) -> F8:
+    """Matrix (count, count) from coefficients to those of the powers t^0 … t^(count−1)."""
+    matrix = np.eye(count)
+    for k in range(2, count):
+        matrix[k] = np.concatenate([[0.0], 2 * matrix[k - 1, :-1]]) - matrix[k - 2]
+    return matrix.T
+
+
+def significant(size: F8, tolerance: float) -> int:
+    """How many leading coefficients of magnitude ``size`` (count,) leave a remainder below ``tolerance``; at least 1."""
+    tail = np.cumsum(size[::-1])[::-1]
+    return max(1, int((tail > tolerance).sum()))
+
+
+def sufficient(size: F8, tolerance: float) -> int:
+    """A count at which coefficients that decay like ``size`` (count,) should fall below ``tolerance``."""
+    count = len(size)
+    last = float(size[-2:].max())
+    if last <= tolerance:
+        return count
+    pace = np.log(max(float(size.max()), last * 1.01) / last) / count
+    return int(np.clip(np.ceil(count + np.log(last / tolerance) / pace), count + 2, 2 * count))

@@ -1,0 +1,208 @@
+"""Fits of the early-exercise premium of puts over (z, ln σ), and their interpolation over scenarios of (r, q).
+
+See ``cpu_reference.premium`` for what is fitted and why. Node premiums come from ``cpu_reference.exercise``.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from scipy.linalg import qr, solve
+
+from cpu_reference.boundary import UPPER, boundary_at_expiry
+from cpu_reference.chebyshev import analysis, basis, nodes, significant, sufficient
+from cpu_reference.exercise import exercise_premium
+
+F8 = npt.NDArray[np.float64]
+I8 = npt.NDArray[np.intp]
+
+TOLERANCE = 3e-7
+"""Error of the premium over the strike at which a fit is accepted."""
+NEGLIGIBLE = 1e-8
+"""Premium over the strike that counts as 0."""
+FAR = -1e4
+"""ln of the boundary where exercise is never optimal."""
+
+_NODE_TOLERANCE = 2e-7  # the estimate of ``exercise_premium``, which is ten times the error or more
+_START = (9, 20)  # nodes in ln σ and in z to begin with
+_MOST = (48, 96)
+_TAIL = 1e-7
+_DEGREES = (3, 5, 7, 9, 12, 15)  # of the polynomials in (r, q)
+_BLOCK = 64  # scenarios fitted at once where each has its own
+
+
+class Box(NamedTuple):
+    """What a fit covers: years to expiry, the range of σ, and z in [0, z_max]."""
+
+    years: float
+    vol_low: float
+    vol_high: float
+    z_max: float
+
+    def vol(self, t: F8) -> F8:
+        return np.asarray(self.vol_low * np.exp((t + 1) / 2 * np.log(self.vol_high / self.vol_low)))
+
+    @property
+    def flat(self) -> bool:
+        return self.vol_high <= self.vol_low * (1 + 1e-12)
+
+
+class Surfaces(NamedTuple):
+    """Chebyshev coefficients in t (and y) at each node of (r, q)."""
+
+    boundary: F8  # (n_nodes, m): ln B
+    premium: F8  # (n_nodes, m, d)
+
+
+def _premiums(x: F8, rate: F8, dividend: F8, vol: F8, years: float, from_boundary: bool) -> tuple[F8, F8]:
+    """(premium of the put (b, m), ln B (b,))."""
+    with np.errstate(all="ignore"):
+        result = exercise_premium(
+            x,
+            rate,
+            dividend,
+            vol,
+            np.full(len(rate), years),
+            tolerance=_NODE_TOLERANCE,
+            from_boundary=from_boundary,
+        )
+    return result.premium, result.upper
+
+
+def reach(rate: F8, dividend: F8, years: float, low: float, high: float) -> float:
+    """z beyond which the premium of every scenario is negligible; 0 if it is so everywhere."""
+    box = Box(years, low, high, 0.0)
+    corner = np.unique([rate.argmin(), rate.argmax(), dividend.argmin(), dividend.argmax()])
+    vol = np.tile(box.vol(np.array([-1.0, 0.0, 1.0])), len(corner))
+    r, q = np.repeat(rate[corner], 3), np.repeat(dividend[corner], 3)
+    _, upper = _premiums(np.zeros((len(r), 1)), r, q, vol, years, True)
+    farthest = (boundary_at_expiry(r, q, UPPER) - upper + np.abs(r - q) * years) / (vol * np.sqrt(years)) + 8
+    z = farthest[:, None] * np.linspace(0, 1, 33)
+    premium, _ = _premiums(z, r, q, vol, years, True)
+    return float(np.where(premium > NEGLIGIBLE, z + z[:, 1:2], 0.0).max())
+
+
+def _sample(rate: F8, dividend: F8, box: Box, m: int, d: int) -> Surfaces:
+    """Interpolate at m × d nodes for each (rate, dividend) (n,)."""
+    n = len(rate)
+    vol = np.tile(box.vol(nodes(m)), n)
+    z = np.broadcast_to((nodes(d) + 1) / 2 * box.z_max, (n * m, d))
+    values, upper = _premiums(z, np.repeat(rate, m), np.repeat(dividend, m), vol, box.years, True)
+    to_m, to_d = analysis(m), analysis(d)
+    return Surfaces(upper.reshape(n, m) @ to_m.T, to_m @ values.reshape(n, m, d) @ to_d.T)
+
+
+def _measured_error(fit: Surfaces, weights: F8, rate: F8, dividend: F8, t: F8, box: Box) -> float:
+    """Largest difference from the direct premium over the strike, off the nodes.
+
+    weights: (k, n_nodes) of the k scenarios (rate, dividend) (k,) to look at; t: (j,) in [−1, 1].
+    """
+    m, d = fit.premium.shape[1:]
+    y = np.cos(np.pi * np.arange(1, d) / d)
+    rows = np.repeat(np.arange(len(rate)), len(t))
+    t = np.tile(t, len(rate))
+    at_t = basis(t, m)
+    boundary = np.einsum("kj,kj->k", (weights @ fit.boundary)[rows], at_t)
+    surface = np.matmul(at_t[:, None, :], np.tensordot(weights, fit.premium, 1)[rows])[:, 0]
+    vol = box.vol(t)
+    x = boundary[:, None] + (y + 1) / 2 * (box.z_max * vol * np.sqrt(box.years))[:, None]
+    exact, upper = _premiums(x, rate[rows], dividend[rows], vol, box.years, False)
+    # Below the true boundary the price is the intrinsic value: what the fit says there does not matter.
+    return float(np.abs(surface @ basis(y, d).T - exact)[x >= upper[:, None]].max(initial=0.0))
+
+
+def _between(m: int, box: Box) -> F8:
+    """Places between m nodes in ln σ: near both ends and in the middle."""
+    return np.zeros(1) if box.flat else np.cos(np.pi * np.array([1, m // 2, m - 1]) / m)
+
+
+def fit_nodes(rate: F8, dividend: F8, box: Box) -> tuple[Surfaces, float]:
+    """Fit each (rate, dividend) (n,), refining ln σ and z until a tail and an off-node error are small; the error."""
+    m, d = (1 if box.flat else _START[0]), _START[1]
+    some = np.unique([0, len(rate) // 2, len(rate) - 1])
+    while True:
+        fit = _sample(rate[some], dividend[some], box, m, d)
+        size = np.abs(fit.premium).max(axis=0)
+        more_m = 1 if box.flat else min(sufficient(size.sum(axis=1), _TAIL), _MOST[0])
+        more_d = min(sufficient(size.sum(axis=0), _TAIL), _MOST[1])
+        if (more_m, more_d) == (m, d):
+            error = _measured_error(fit, np.eye(len(some)), rate[some], dividend[some], _between(m, box), box)
+            if error <= TOLERANCE or (m >= _MOST[0] and d >= _MOST[1]):
+                break
+            more_m, more_d = (1 if box.flat else min(m + 4, _MOST[0])), min(d + 8, _MOST[1])
+        m, d = more_m, more_d
+    tail = 0.0 if box.flat else float(size[-2:].sum())
+    error = max(error, tail, float(size[:, -2:].sum()))
+    if len(some) < len(rate):
+        parts = [
+            _sample(rate[start : start + _BLOCK], dividend[start : start + _BLOCK], box, m, d)
+            for start in range(0, len(rate), _BLOCK)
+        ]
+        fit = Surfaces(np.concatenate([p.boundary for p in parts]), np.concatenate([p.premium for p in parts]))
+    return fit, error
+
+
+def _polynomials(points: F8, degree: int) -> F8:
+    """Products of Chebyshev polynomials of total degree ≤ ``degree`` at points (k, axes) in [−1, 1]: (k, terms)."""
+    per_axis = basis(points, degree + 1)
+    if points.shape[1] == 1:
+        return per_axis[:, 0]
+    order = np.arange(degree + 1)
+    kept = np.nonzero(order[:, None] + order <= degree)
+    return per_axis[:, 0, kept[0]] * per_axis[:, 1, kept[1]]
+
+
+def _scatter_axes(rate: F8, dividend: F8) -> F8:
+    """Coordinates (k, 1 or 2) of the scenarios along their principal axes, scaled to [−1, 1]."""
+    pair = np.stack([rate, dividend], axis=1)
+    offset = pair - pair.mean(axis=0)
+    _, axes = np.linalg.eigh(offset.T @ offset)
+    along = offset @ axes[:, ::-1]
+    low, high = along.min(axis=0), along.max(axis=0)
+    half = (high - low) / 2
+    kept = half > 1e-12 + 1e-7 * half.max()
+    return np.asarray(((along - (high + low) / 2) / np.where(kept, half, 1.0))[:, kept])
+
+
+def fit_scatter(rate: F8, dividend: F8, box: Box) -> tuple[Surfaces, F8 | None, float]:
+    """Fit k distinct (rate, dividend): surfaces, weights (k, n_nodes) or None where each has its own, and the error.
+
+    The nodes are scenarios themselves, chosen by a pivoted QR of the polynomials in (r, q) (approximate Fekete points;
+    Sommariva & Vianello 2009), so that no node lies outside of what the scenarios reach.
+    """
+    k = len(rate)
+    if k > 2 * _DEGREES[0]:
+        points = _scatter_axes(rate, dividend)
+        known = np.empty(0, dtype=np.intp)
+        for degree in _DEGREES:
+            matrix = _polynomials(points, degree)
+            terms = matrix.shape[1]
+            if terms * 2 > k:
+                break
+            chosen = qr(matrix.T, mode="economic", pivoting=True)[2][:terms]
+            weights = solve(matrix[chosen].T, matrix.T).T
+            if not len(known):
+                known = chosen
+                fit, error = fit_nodes(rate[known], dividend[known], box)
+            else:
+                fresh = np.setdiff1d(chosen, known)
+                part = _sample(rate[fresh], dividend[fresh], box, *fit.premium.shape[1:])
+                known = np.concatenate([known, fresh])
+                fit = Surfaces(*(np.concatenate(pair) for pair in zip(fit, part, strict=True)))
+            if error > TOLERANCE * 2:
+                break
+            place = np.argsort(known)[np.searchsorted(np.sort(known), chosen)]
+            used = Surfaces(fit.boundary[place], fit.premium[place])
+            worst = np.argsort(np.abs(weights).sum(axis=1) - 1e9 * np.isin(np.arange(k), chosen))[-6:]
+            t = np.array([0.0]) if box.flat else np.array([-0.95, 0.1, 0.95])
+            off = _measured_error(used, weights[worst], rate[worst], dividend[worst], t, box)
+            if off <= 2 * TOLERANCE:
+                return used, weights, max(error, off)
+    fit, error = fit_nodes(rate, dividend, box)
+    return fit, None, error
+
+
+def trimmed(fit: Surfaces) -> Surfaces:
+    """Without the trailing coefficients in z that do not matter."""
+    size = np.abs(fit.premium).sum(axis=1).max(axis=0)
+    return Surfaces(fit.boundary, fit.premium[:, :, : significant(size, NEGLIGIBLE)])
