@@ -45,12 +45,14 @@ def write_house(
         right=np.where(rng.random(instruments) < 0.5, "call", "put"),
         exercise=np.where(rng.random(instruments) < american, "american", "european"),
     )
-    # Open interest is concentrated: a Zipf-like weight an instrument.
+    # Everything is held by somebody; beyond that open interest is concentrated: a Zipf-like weight an instrument.
     weight = rng.pareto(1.2, instruments) + 0.01
+    crowd = rng.choice(instruments, positions - instruments, p=weight / weight.sum())
+    held = np.concatenate([rng.permutation(instruments), crowd])
     write(
         folder / "positions.parquet",
         account=np.char.add("A", rng.integers(0, accounts, positions).astype(str)),
-        instrument=np.char.add("I", rng.choice(instruments, positions, p=weight / weight.sum()).astype(str)),
+        instrument=np.char.add("I", held.astype(str)),
         quantity=np.round(rng.normal(0.0, 20.0, positions)),
     )
     write(

@@ -64,16 +64,16 @@ def regime(rate: F8, dividend: F8, years: F8) -> tuple[F8, Bool, Bool]:
 
 
 def _integral_points(rate: F8, dividend: F8, vol: F8, years: F8) -> I8:
-    """Panels of 32 nodes that resolve the step of the integrand where the forward meets the boundary."""
+    """Panels that resolve the step of the integrand where the forward meets the boundary."""
     sharpness = (np.abs(rate - dividend) / vol + vol) * np.sqrt(years)
     return np.select([sharpness < 4, sharpness < 30, sharpness < 120], [2, 4, 12], 40).astype(np.intp)
 
 
 def _integrate(
-    x: F8, rate: F8, dividend: F8, vol: F8, years: F8, horizon: F8, sides: list[_Side], panels: int, greeks: bool
+    x: F8, rate: F8, dividend: F8, vol: F8, years: F8, horizon: F8, sides: list[_Side], points: int, panels: int, greeks: bool
 ) -> tuple[F8, F8, F8]:
     """Premium, delta, gamma (b, m) of the put at x = ln(S/K) (b, m); the other arguments (b,)."""
-    sine, cosine, weight = quadrature(32, panels)
+    sine, cosine, weight = quadrature(points, panels)
     r, q, sigma = (a[:, None] for a in (rate, dividend, vol))
     elapsed = (years - horizon)[:, None] + horizon[:, None] * sine**2
     width = 2 * horizon[:, None] * (sine * cosine * weight)
@@ -135,6 +135,7 @@ def exercise_premium(
     boundary, which must exist and be the only one. Source: the formula above, on ``cpu_reference.boundary``.
     """
     rate, single, double = regime(rate, dividend, years)
+    nodes = 32 if tolerance < _FIRST_TIER else 20
     premium, delta, gamma = np.zeros((3, *x.shape))
     lower, upper, error = np.full(len(x), np.inf), np.full(len(x), -np.inf), np.zeros(len(x))
     used = np.zeros(len(x), dtype=np.intp)
@@ -144,7 +145,7 @@ def exercise_premium(
         panels = _integral_points(*columns)
         for count in np.unique(panels):
             member = np.flatnonzero(panels == count)
-            size = max(1, _BLOCK // (x.shape[1] * 32 * int(count)))
+            size = max(1, _BLOCK // (x.shape[1] * nodes * int(count)))
             for start in range(0, len(member), size):
                 at = member[start : start + size]
                 part = [_Side(side, squared[at]) for side, squared in sides]
@@ -154,7 +155,7 @@ def exercise_premium(
                 if from_boundary:
                     moneyness = upper[rows_at, None] + moneyness * (inputs[2] * np.sqrt(inputs[3]))[:, None]
                 premium[rows_at], delta[rows_at], gamma[rows_at] = _integrate(
-                    moneyness, *inputs, part, int(count), greeks
+                    moneyness, *inputs, part, nodes, int(count), greeks
                 )
 
     pending = np.flatnonzero(single)

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cpu_reference.american import american
-from cpu_reference.chebyshev import analysis, basis, monomials, nodes, significant
+from cpu_reference.chebyshev import monomials
 from cpu_reference.exercise import regime
 from cpu_reference.premium_fit import FAR, NEGLIGIBLE, Box, Surfaces, fit_scatter, reach, trimmed
 
@@ -22,14 +22,16 @@ F8 = npt.NDArray[np.float64]
 I8 = npt.NDArray[np.intp]
 Bool = npt.NDArray[np.bool_]
 
+_POWERS = 38  # sum of the degrees up to which powers of both t and y lose no digit that matters
+_EDGE = 1e-9  # slack of ln σ, for rounding
 _LIMIT = 1e-5  # a fit whose measured error is above this is not used: every price is direct
 
 
 class Premium(NamedTuple):
     """P and ln B of one expiry and right as polynomials, for each of its nodes in (r, q).
 
-    With t = 2·ln(σ/vol_low)/ln(vol_high/vol_low) − 1 and y = 2z/z_max − 1:
-    ln B = Σ boundary[node, j]·T_j(t) and P = Σ surface[node, j, i]·T_j(t)·y^i. Node 0 is never exercised.
+    With t = 2·ln(σ/vol_low)/ln(vol_high/vol_low) − 1 and y = 2z/z_max − 1: ln B = Σ boundary[j, node]·f_j(t) and
+    P = Σ surface[i, j, node]·f_j(t)·y^i, where f_j(t) is t^j or, if not ``powers``, T_j(t). Node 0 is never exercised.
     """
 
     years: float
@@ -39,8 +41,9 @@ class Premium(NamedTuple):
     vol_low: float
     vol_high: float
     z_max: float
-    boundary: F8  # (n_nodes, degree + 1)
-    surface: F8  # (n_nodes, degree + 1, z_degree + 1)
+    boundary: F8  # (its degree + 1, n_nodes)
+    surface: F8  # (z_degree + 1, degree + 1, n_nodes)
+    powers: bool
     node: I8  # (n_scenarios,): the scenario's own node, where ``weights`` is None
     weights: F8 | None  # (n_scenarios, n_nodes): a scenario's polynomials from the nodes'
     direct: Bool  # (n_scenarios,): priced element by element instead, slowly
@@ -64,7 +67,7 @@ def fit_premium(years: float, sign: int, rate: F8, dividend: F8, vol_low: float,
     double = double & (gain > NEGLIGIBLE)
 
     box = Box(years, vol_low, vol_high, 0.0)
-    fit, weights, error = Surfaces(np.empty((0, 1)), np.empty((0, 1, 1))), None, 0.0
+    fit, weights, error = Surfaces(np.empty((0, 1)), np.empty((0, 1, 1)), 0.0), None, 0.0
     priced = np.flatnonzero(single)
     if len(priced):
         box = box._replace(z_max=reach(*pair[priced].T, years, vol_low, vol_high))
@@ -75,12 +78,19 @@ def fit_premium(years: float, sign: int, rate: F8, dividend: F8, vol_low: float,
         priced = priced[:0]
         box = box._replace(z_max=1.0)
     m, d = fit.premium.shape[1:]
-    never = np.zeros((1, m))
-    never[0, 0] = FAR
+    count, degrees = fit.boundary.shape
+    powers = max(m, degrees) + d <= _POWERS
+    boundary, surface = np.zeros((degrees, 1 + count)), np.zeros((d, m, 1 + count))
+    boundary[0, 0] = FAR
+    boundary[:, 1:] = fit.boundary.T
+    surface[:, :, 1:] = np.einsum("ia,nba->ibn", monomials(d), fit.premium, optimize=True)
+    if powers:
+        boundary[:, 1:] = monomials(degrees) @ boundary[:, 1:]
+        surface[:, :, 1:] = monomials(m) @ surface[:, :, 1:]
     node = np.zeros(len(pair), dtype=np.intp)
     node[priced] = 1 + np.arange(len(priced))
     if weights is not None:
-        full = np.zeros((len(pair), 1 + len(fit.boundary)))
+        full = np.zeros((len(pair), 1 + count))
         full[:, 0] = 1
         full[priced] = np.concatenate([np.zeros((len(priced), 1)), weights], axis=1)
         weights = full[inverse]
@@ -94,53 +104,14 @@ def fit_premium(years: float, sign: int, rate: F8, dividend: F8, vol_low: float,
         vol_low,
         vol_high,
         box.z_max,
-        np.concatenate([never, fit.boundary]),
-        np.concatenate([np.zeros((1, m, d)), fit.premium @ monomials(d).T]),
+        boundary,
+        surface,
+        powers,
         node[inverse],
         weights,
         double[inverse],
         error,
     )
-
-
-class _Local(NamedTuple):
-    """The polynomials on a narrower range of ln σ: powers of v = (ln σ − middle)/half."""
-
-    boundary: F8  # (degree + 1, w), w = instruments or scenarios
-    surface: F8  # (degree + 1, z_degree + 1, w)
-
-
-def _restrict(boundary: F8, surface: F8, t: F8, half: F8, steepness: float) -> _Local:
-    """Polynomials (w or 1, m[, d]) on t ± half, (w,) or (1,), to the degree that this range needs.
-
-    steepness: what an error of 1 in ln B does to P.
-    """
-    m = boundary.shape[1]
-    joined = np.concatenate([boundary[:, :, None], surface], axis=2)
-    count = min(m, 12)
-    while True:
-        at = basis(t[:, None] + half[:, None] * nodes(count), m)
-        local = np.matmul(np.matmul(analysis(count), at), joined)
-        size = np.abs(local).max(axis=0)
-        size[:, 0] *= steepness
-        needed = significant(size.sum(axis=1), 4 * NEGLIGIBLE)
-        if needed < count or count == m:
-            break
-        count = m
-    powers = np.moveaxis(np.matmul(monomials(needed), local[:, :needed]), 0, -1)
-    return _Local(np.ascontiguousarray(powers[:, 0]), np.ascontiguousarray(powers[:, 1:]))
-
-
-def _local_range(premium: Premium, log_vol: F8, axis: int | None) -> tuple[F8, F8]:
-    """Middle and half width of ln σ, (n, 1) or (1, 1); ValueError outside the range fitted."""
-    low, high = log_vol.min(axis=axis, keepdims=True), log_vol.max(axis=axis, keepdims=True)
-    edge = 1e-9
-    if not (low.min() >= np.log(premium.vol_low) - edge and high.max() <= np.log(premium.vol_high) + edge):
-        raise ValueError(
-            f"volatility in [{np.exp(low.min()):.6g}, {np.exp(high.max()):.6g}] is outside the range fitted, "
-            f"[{premium.vol_low:.6g}, {premium.vol_high:.6g}]: call fit_premium with the range of all scenarios"
-        )
-    return (low + high) / 2, np.maximum((high - low) / 2, 1e-12)
 
 
 def american_from_premium(
@@ -160,7 +131,7 @@ def american_from_premium(
     """
     if not log_moneyness.size:
         return out
-    distinct, column = np.unique(premium.node[scenarios], return_inverse=True)
+    distinct = np.unique(premium.node[scenarios])
     uniform = premium.weights is None and len(distinct) == 1
     if uniform and distinct[0] == 0:
         value = np.exp(log_moneyness)
@@ -170,28 +141,27 @@ def american_from_premium(
         np.maximum(out, 0, out=out)
         return _direct(premium, log_moneyness, vol, scenarios, out)
 
-    v = np.log(vol)
-    middle, half = _local_range(premium, v, 1 if uniform else None)
-    v -= middle
-    v /= half
-    span = np.log(premium.vol_high / premium.vol_low)
-    t = (2 * (middle - np.log(premium.vol_low)) / span - 1 if span > 0 else 0 * middle).ravel()
-    t_half = (2 * half / span if span > 0 else half).ravel()
-    steepness = 0.3 / (np.sqrt(premium.years) * float(np.exp((middle - half).min())))
-    if premium.weights is None:
-        boundary, surface = premium.boundary[distinct], premium.surface[distinct]
-        local = _restrict(boundary, surface, t, t_half, steepness)
-        if not uniform:
-            local = _Local(local.boundary[:, column], np.ascontiguousarray(local.surface[:, :, column]))
-    else:
-        local = _restrict(premium.boundary, premium.surface, t, t_half, steepness)
+    log_low, span = np.log(premium.vol_low), np.log(premium.vol_high / premium.vol_low)
+    t = np.log(vol)
+    t -= log_low
+    if not (t.min() >= -_EDGE and t.max() <= span + _EDGE):
+        raise ValueError(
+            f"volatility in [{vol.min():.6g}, {vol.max():.6g}] is outside the range fitted, "
+            f"[{premium.vol_low:.6g}, {premium.vol_high:.6g}]: call fit_premium with the range of all scenarios"
+        )
+    t *= 2 / span if span > 0 else 0.0
+    t -= 1
+    if premium.weights is not None:
         weights = premium.weights[scenarios].T
-        local = _Local(local.boundary @ weights, local.surface @ weights)
-    # Coefficients belong to the instrument (rows) or to the scenario (columns).
-    at = (slice(None), None) if uniform else (None, slice(None))
+        boundary, surface = premium.boundary @ weights, premium.surface @ weights
+    else:
+        chosen = distinct if uniform else premium.node[scenarios]
+        boundary, surface = premium.boundary[:, chosen], premium.surface[:, :, chosen]
+    surface = np.ascontiguousarray(surface)
 
-    y, value = np.empty_like(v), np.empty_like(v)
-    _horner(local.boundary, v, at, y)
+    y, value = np.empty_like(t), np.empty_like(t)
+    polynomial = _horner if premium.powers else _clenshaw
+    polynomial(boundary, t, y)
     if premium.sign < 0:
         np.subtract(log_moneyness, y, out=y)
     else:
@@ -202,13 +172,12 @@ def american_from_premium(
     y -= 1
     exercised = y <= -1
     np.clip(y, -1, 1, out=y)
-    last = local.surface.shape[1] - 1
-    _horner(local.surface[:, last], v, at, out)
-    for i in range(last - 1, -1, -1):
+    polynomial(surface[-1], t, out)
+    for coefficients in surface[-2::-1]:
         out *= y
-        _horner(local.surface[:, i], v, at, value)
+        polynomial(coefficients, t, value)
         out += value
-    np.exp(log_moneyness, out=v)
+    v = np.exp(log_moneyness, out=t)
     if premium.sign > 0:
         out *= v  # per unit of spot, the strike of the put that the call is
     np.maximum(out, 0, out=out)
@@ -221,16 +190,32 @@ def american_from_premium(
     return _direct(premium, log_moneyness, vol, scenarios, out)
 
 
-def _horner(coefficients: F8, v: F8, at: tuple[slice | None, ...], out: F8) -> None:
-    """Σ coefficients[j]·v^j into ``out``."""
+def _horner(coefficients: F8, t: F8, out: F8) -> None:
+    """Σ coefficients[j]·t^j, (degree + 1, 1 or s), into ``out`` (n, s)."""
     if len(coefficients) == 1:
-        out[...] = coefficients[0][at]
+        out[...] = coefficients[0]
         return
-    np.multiply(v, coefficients[-1][at], out=out)
+    np.multiply(t, coefficients[-1], out=out)
     for row in coefficients[-2:0:-1]:
-        out += row[at]
-        out *= v
-    out += coefficients[0][at]
+        out += row
+        out *= t
+    out += coefficients[0]
+
+
+def _clenshaw(coefficients: F8, t: F8, out: F8) -> None:
+    """Σ coefficients[j]·T_j(t), (degree + 1, 1 or s), into ``out`` (n, s)."""
+    after, twice = np.zeros_like(t), 2 * t
+    spare = np.empty_like(t)
+    out[...] = coefficients[-1] if len(coefficients) > 1 else 0.0
+    current = out.copy()
+    for row in coefficients[-2:0:-1]:
+        np.multiply(twice, current, out=spare)
+        spare -= after
+        spare += row
+        after, current, spare = current, spare, after
+    np.multiply(t, current, out=out)
+    out -= after
+    out += coefficients[0]
 
 
 def _direct(premium: Premium, log_moneyness: F8, vol: F8, scenarios: slice | I8, out: F8) -> F8:

@@ -23,11 +23,12 @@ NEGLIGIBLE = 1e-8
 FAR = -1e4
 """ln of the boundary where exercise is never optimal."""
 
-_NODE_TOLERANCE = 2e-7  # the estimate of ``exercise_premium``, which is ten times the error or more
+_NODE_TOLERANCES = (2e-7, 2e-8)  # of ``exercise_premium``, whose estimate is mostly ten times the error or more
 _START = (9, 20)  # nodes in ln σ and in z to begin with
-_MOST = (48, 96)
+_MOST = (40, 40)  # z becomes powers, which lose more digits than they should above that
 _TAIL = 1e-7
-_DEGREES = (3, 5, 7, 9, 12, 15)  # of the polynomials in (r, q)
+_TRIM = 2e-8
+_DEGREES = (4, 6, 8, 11, 14)  # of the polynomials in (r, q)
 _BLOCK = 64  # scenarios fitted at once where each has its own
 
 
@@ -52,9 +53,12 @@ class Surfaces(NamedTuple):
 
     boundary: F8  # (n_nodes, m): ln B
     premium: F8  # (n_nodes, m, d)
+    tolerance: float  # of the premiums at the nodes
 
 
-def _premiums(x: F8, rate: F8, dividend: F8, vol: F8, years: float, from_boundary: bool) -> tuple[F8, F8]:
+def _premiums(
+    x: F8, rate: F8, dividend: F8, vol: F8, years: float, from_boundary: bool, tolerance: float = _NODE_TOLERANCES[0]
+) -> tuple[F8, F8]:
     """(premium of the put (b, m), ln B (b,))."""
     with np.errstate(all="ignore"):
         result = exercise_premium(
@@ -63,7 +67,7 @@ def _premiums(x: F8, rate: F8, dividend: F8, vol: F8, years: float, from_boundar
             dividend,
             vol,
             np.full(len(rate), years),
-            tolerance=_NODE_TOLERANCE,
+            tolerance=tolerance,
             from_boundary=from_boundary,
         )
     return result.premium, result.upper
@@ -82,14 +86,19 @@ def reach(rate: F8, dividend: F8, years: float, low: float, high: float) -> floa
     return float(np.where(premium > NEGLIGIBLE, z + z[:, 1:2], 0.0).max())
 
 
-def _sample(rate: F8, dividend: F8, box: Box, m: int, d: int) -> Surfaces:
+def _sample(rate: F8, dividend: F8, box: Box, m: int, d: int, tolerance: float) -> Surfaces:
     """Interpolate at m × d nodes for each (rate, dividend) (n,)."""
     n = len(rate)
     vol = np.tile(box.vol(nodes(m)), n)
     z = np.broadcast_to((nodes(d) + 1) / 2 * box.z_max, (n * m, d))
-    values, upper = _premiums(z, np.repeat(rate, m), np.repeat(dividend, m), vol, box.years, True)
+    values, upper = _premiums(z, np.repeat(rate, m), np.repeat(dividend, m), vol, box.years, True, tolerance)
     to_m, to_d = analysis(m), analysis(d)
-    return Surfaces(upper.reshape(n, m) @ to_m.T, to_m @ values.reshape(n, m, d) @ to_d.T)
+    return Surfaces(upper.reshape(n, m) @ to_m.T, to_m @ values.reshape(n, m, d) @ to_d.T, tolerance)
+
+
+def _joined(parts: list[Surfaces]) -> Surfaces:
+    boundary, premium = (np.concatenate([part[i] for part in parts]) for i in (0, 1))
+    return Surfaces(boundary, premium, parts[0].tolerance)
 
 
 def _measured_error(fit: Surfaces, weights: F8, rate: F8, dividend: F8, t: F8, box: Box) -> float:
@@ -106,9 +115,10 @@ def _measured_error(fit: Surfaces, weights: F8, rate: F8, dividend: F8, t: F8, b
     surface = np.matmul(at_t[:, None, :], np.tensordot(weights, fit.premium, 1)[rows])[:, 0]
     vol = box.vol(t)
     x = boundary[:, None] + (y + 1) / 2 * (box.z_max * vol * np.sqrt(box.years))[:, None]
-    exact, upper = _premiums(x, rate[rows], dividend[rows], vol, box.years, False)
+    exact, upper = _premiums(x, rate[rows], dividend[rows], vol, box.years, False, fit.tolerance / 5)
     # Below the true boundary the price is the intrinsic value: what the fit says there does not matter.
-    return float(np.abs(surface @ basis(y, d).T - exact)[x >= upper[:, None]].max(initial=0.0))
+    error = np.abs(surface @ basis(y, d).T - exact)[x >= upper[:, None]].max(initial=0.0)
+    return float(max(error, np.abs(surface.sum(axis=1)).max() - NEGLIGIBLE))  # beyond y = 1, P stays as it is there
 
 
 def _between(m: int, box: Box) -> F8:
@@ -120,8 +130,9 @@ def fit_nodes(rate: F8, dividend: F8, box: Box) -> tuple[Surfaces, float]:
     """Fit each (rate, dividend) (n,), refining ln σ and z until a tail and an off-node error are small; the error."""
     m, d = (1 if box.flat else _START[0]), _START[1]
     some = np.unique([0, len(rate) // 2, len(rate) - 1])
+    tolerance = _NODE_TOLERANCES[0]
     while True:
-        fit = _sample(rate[some], dividend[some], box, m, d)
+        fit = _sample(rate[some], dividend[some], box, m, d, tolerance)
         size = np.abs(fit.premium).max(axis=0)
         more_m = 1 if box.flat else min(sufficient(size.sum(axis=1), _TAIL), _MOST[0])
         more_d = min(sufficient(size.sum(axis=0), _TAIL), _MOST[1])
@@ -129,16 +140,19 @@ def fit_nodes(rate: F8, dividend: F8, box: Box) -> tuple[Surfaces, float]:
             error = _measured_error(fit, np.eye(len(some)), rate[some], dividend[some], _between(m, box), box)
             if error <= TOLERANCE or (m >= _MOST[0] and d >= _MOST[1]):
                 break
+            if tolerance > _NODE_TOLERANCES[-1]:
+                tolerance = _NODE_TOLERANCES[-1]
+                continue
             more_m, more_d = (1 if box.flat else min(m + 4, _MOST[0])), min(d + 8, _MOST[1])
         m, d = more_m, more_d
     tail = 0.0 if box.flat else float(size[-2:].sum())
     error = max(error, tail, float(size[:, -2:].sum()))
     if len(some) < len(rate):
         parts = [
-            _sample(rate[start : start + _BLOCK], dividend[start : start + _BLOCK], box, m, d)
+            _sample(rate[start : start + _BLOCK], dividend[start : start + _BLOCK], box, m, d, tolerance)
             for start in range(0, len(rate), _BLOCK)
         ]
-        fit = Surfaces(np.concatenate([p.boundary for p in parts]), np.concatenate([p.premium for p in parts]))
+        fit = _joined(parts)
     return fit, error
 
 
@@ -186,15 +200,15 @@ def fit_scatter(rate: F8, dividend: F8, box: Box) -> tuple[Surfaces, F8 | None, 
                 fit, error = fit_nodes(rate[known], dividend[known], box)
             else:
                 fresh = np.setdiff1d(chosen, known)
-                part = _sample(rate[fresh], dividend[fresh], box, *fit.premium.shape[1:])
+                part = _sample(rate[fresh], dividend[fresh], box, *fit.premium.shape[1:], fit.tolerance)
                 known = np.concatenate([known, fresh])
-                fit = Surfaces(*(np.concatenate(pair) for pair in zip(fit, part, strict=True)))
+                fit = _joined([fit, part])
             if error > TOLERANCE * 2:
                 break
             place = np.argsort(known)[np.searchsorted(np.sort(known), chosen)]
-            used = Surfaces(fit.boundary[place], fit.premium[place])
-            worst = np.argsort(np.abs(weights).sum(axis=1) - 1e9 * np.isin(np.arange(k), chosen))[-6:]
-            t = np.array([0.0]) if box.flat else np.array([-0.95, 0.1, 0.95])
+            used = Surfaces(fit.boundary[place], fit.premium[place], fit.tolerance)
+            worst = np.argsort(np.abs(weights).sum(axis=1) - 1e9 * np.isin(np.arange(k), chosen))[-4:]
+            t = np.array([0.0]) if box.flat else np.array([-0.9, 0.7])
             off = _measured_error(used, weights[worst], rate[worst], dividend[worst], t, box)
             if off <= 2 * TOLERANCE:
                 return used, weights, max(error, off)
@@ -203,6 +217,7 @@ def fit_scatter(rate: F8, dividend: F8, box: Box) -> tuple[Surfaces, F8 | None, 
 
 
 def trimmed(fit: Surfaces) -> Surfaces:
-    """Without the trailing coefficients in z that do not matter."""
-    size = np.abs(fit.premium).sum(axis=1).max(axis=0)
-    return Surfaces(fit.boundary, fit.premium[:, :, : significant(size, NEGLIGIBLE)])
+    """Without the trailing coefficients that do not matter."""
+    size = np.abs(fit.premium).max(axis=0)
+    m, d = significant(size.sum(axis=1), _TRIM), significant(size.sum(axis=0), _TRIM)
+    return Surfaces(fit.boundary, fit.premium[:, :m, :d], fit.tolerance)

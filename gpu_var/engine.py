@@ -126,7 +126,7 @@ def revalue(
         sets: the models' scenarios.
         cells: of `cells_of`.
     """
-    loop = _Loop(book, config, factors, cells, _holdings(book, cells, parts), pool)
+    loop = _Loop(book, config, factors, cells, _holdings(book, cells, parts), pool, sets)
     n_scenarios = sum(len(s.name) for s in sets)
     n_cells = len(cells.account)
     out = Revaluation(
@@ -135,16 +135,15 @@ def revalue(
         failed={},
         revaluations=sum(len(part.row) for part in parts) * n_scenarios,
     )
-    done = 0
+    done, total = 0, max(1, sum(len(part.row) for part in parts))
     for batch in _batches(parts, cells, n_scenarios):
-        for s in sets:
-            work = sum(len(part.row) for part in batch) * len(s.name)
+        work = sum(len(part.row) for part in batch)
 
-            def report(fraction: float, before: int = done, work: int = work) -> None:
-                progress("revalue", (before + fraction * work) / out.revaluations)
+        def report(fraction: float, before: int = done, work: int = work) -> None:
+            progress("revalue", (before + fraction * work) / total)
 
-            loop.run(batch, s, out, report)
-            done += work
+        loop.run(batch, out, report)
+        done += work
     return out
 
 
@@ -165,7 +164,7 @@ def _batches(parts: list[Underlying], cells: Cells, n_scenarios: int) -> Iterato
 
 @dataclass(frozen=True)
 class _Loop:
-    """What stays the same over batches and models."""
+    """What stays the same over batches."""
 
     book: Book
     config: Config
@@ -173,18 +172,22 @@ class _Loop:
     cells: Cells
     holdings: dict[int, list[Holdings]]
     pool: Executor
+    sets: list[ScenarioSet]
 
-    def run(
-        self, batch: list[Underlying], scenarios: ScenarioSet, into: Revaluation, report: Callable[[float], None]
-    ) -> None:
-        """Revalue a batch of underlyings in one model's scenarios, measure its cells, add them to the accounts."""
-        n = len(scenarios.name)
-        blocks = [slice(b, min(b + BLOCK, n)) for b in range(0, n, BLOCK)]
+    def run(self, batch: list[Underlying], into: Revaluation, report: Callable[[float], None]) -> None:
+        """Revalue a batch of underlyings in every model's scenarios, measure its cells, add them to the accounts.
+
+        The models' scenarios stand side by side in one matrix, so that they share what is prepared once an underlying.
+        """
+        shock = np.concatenate([s.shock for s in self.sets])
+        ends = np.cumsum([len(s.name) for s in self.sets]).tolist()
+        columns = [slice(end - len(s.name), end) for s, end in zip(self.sets, ends, strict=True)]
+        blocks = [slice(b, min(b + BLOCK, c.stop)) for c in columns for b in range(c.start, c.stop, BLOCK)]
         first = self._cells(batch[0]).start
-        cell_pnl = np.zeros((self._cells(batch[-1]).stop - first, n))
+        cell_pnl = np.zeros((self._cells(batch[-1]).stop - first, len(shock)))
 
         def prepare(part: Underlying) -> tuple[Shocks, Prepared]:
-            state = shocks(self.book, self.config, self.factors, part, scenarios.shock)
+            state = shocks(self.book, self.config, self.factors, part, shock)
             return state, backend.prepare(part.instruments, part.market, state)
 
         def task(part: Underlying, state: Shocks, ready: Prepared, block: slice) -> None:
@@ -195,17 +198,19 @@ class _Loop:
         tasks = [partial(task, p, *ready, b) for p, ready in zip(batch, prepared, strict=True) for b in blocks]
         run_all(self.pool, tasks, report)
 
-        def accumulate(block: slice) -> None:
+        def accumulate(scenarios: ScenarioSet, at: slice) -> None:
+            pnl = into.pnl[scenarios.model]
             for part in batch:
                 own = self._cells(part)
-                into.pnl[scenarios.model][self.cells.account[own], block] += cell_pnl[
-                    own.start - first : own.stop - first, block
-                ]
+                pnl[self.cells.account[own]] += cell_pnl[own.start - first : own.stop - first, at]
 
-        step = max(1, (1 << 20) // n)
+        step = max(1, (1 << 20) // len(shock))
         chunks = [slice(r, min(r + step, len(cell_pnl))) for r in range(0, len(cell_pnl), step)]
-        measure = [partial(self._measure, scenarios, cell_pnl, first, rows, into) for rows in chunks]
-        run_all(self.pool, [*measure, *(partial(accumulate, block) for block in blocks)])
+        after = []
+        for s, at in zip(self.sets, columns, strict=True):
+            after += [partial(self._measure, s, cell_pnl[:, at], first, rows, into) for rows in chunks]
+            after.append(partial(accumulate, s, at))
+        run_all(self.pool, after)
 
     def _cells(self, part: Underlying) -> slice:
         begin, end = np.searchsorted(self.cells.underlying, [part.index, part.index + 1])

@@ -41,8 +41,11 @@ def locked(out: Path, file: Path) -> Iterator[None]:
     """Hold the lock `file` of the output folder `out`. Raises `InUseError`, naming the process that holds it."""
     descriptor = _acquire(out, file)
     try:
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+        try:
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+        except OSError as error:
+            raise WriteError(file, error) from error
         yield
     finally:
         os.close(descriptor)

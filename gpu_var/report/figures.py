@@ -12,7 +12,7 @@ from gpu_var.batch.run import Run
 from gpu_var.report.money import decimals
 
 BARS = 20
-HISTOGRAMS = 50
+HISTOGRAMS = 100
 _BINS = 60
 _LABEL = 28
 

@@ -19,6 +19,12 @@ ROWS = 2000
 
 AMOUNTS = ("margin", "core", "concentration", "liquidity")
 
+_MEASURE = {"var": "value at risk", "es": "expected shortfall", "worst": "worst loss"}
+_SCALING = {
+    "full": "Past returns, each divided by the volatility of its day and multiplied by that of today",
+    "mid": "Past returns, each rescaled half-way from the volatility of its day to that of today",
+    "none": "Past returns as they were, not rescaled to the volatility of today",
+}
 _HERE = Path(__file__).parent
 _ESCAPES = {ord("<"): "\\u003c", ord(">"): "\\u003e", ord("&"): "\\u0026"}
 
@@ -47,10 +53,10 @@ def _context(run: Run) -> dict[str, Any]:
     places = decimals(max((row["margin"] or 0.0 for row in rows), default=0.0))
     failed = run.failed.num_rows
     return {
-        "as_of": config.as_of.strftime("%Y-%m-%d %H:%M UTC"),
+        "as_of": f"{config.as_of:%Y-%m-%d %H:%M:%S} UTC",
         "currency": config.base_currency,
         "level": f"{config.level * 100:.10g} %",
-        "measure": {"var": "value at risk", "es": "expected shortfall", "worst": "worst loss"}[config.measure],
+        "measure": _MEASURE[config.measure],
         "days": config.holding_period_days,
         "accounts": run.margin.num_rows,
         "failed": failed,
@@ -62,6 +68,8 @@ def _context(run: Run) -> dict[str, Any]:
         "bars": min(figures.BARS, len(rows)),
         "histogram_accounts": [row["account"] for row in rows[: figures.HISTOGRAMS]],
         "models": [name for key, name in figures.MODELS.items() if key in run.pnl],
+        "scaling": "" if config.fhs is None else _SCALING[config.fhs.scaling],
+        "monte_carlo": config.monte_carlo is not None,
         "facts": _facts(run),
         "inputs": sorted(run.inputs.items()),
         "data": embedded({"composition": figures.composition(run), "losses": figures.histograms(run)}),

@@ -176,10 +176,10 @@ class Columns:
             return Identifiers(np.full(self.rows, -1, np.int32), pa.array([], pa.string()))
         array = self.raw.columns[column]
         if not pa.types.is_dictionary(array.type):
-            array = array.dictionary_encode()
+            # In one piece: to unify the dictionaries of many pieces costs more than to make one.
+            encoded = array.combine_chunks().dictionary_encode()
+            array = encoded if isinstance(encoded, pa.ChunkedArray) else pa.chunked_array([encoded])
         array = array.unify_dictionaries().combine_chunks()
-        if isinstance(array, pa.ChunkedArray):
-            array = array.chunk(0)
         value = array.dictionary.cast(pa.string())
         code = np.asarray(array.indices.fill_null(-1), dtype=np.int32)
         length = np.asarray(pc.binary_length(value).fill_null(0))

@@ -102,6 +102,9 @@ def _typed(
     known = _known(table, tuple(schema.names), label, part, findings, ignored, refused)
     wanted = []
     for name in known:
+        if schema.get_field_index(name) < 0:  # repeated
+            refused.add(name)
+            continue
         column, type_ = column_of(table, name), schema.field(name).type
         if _fits(type_, column.type):
             wanted.append(name)

@@ -111,7 +111,7 @@ def test_every_control_has_a_label_and_every_plot_a_caption(parsed):
 def test_what_is_computed_is_told(run):
     text = page.render(run)
     for wanted in (
-        "2026-01-05 00:00 UTC",
+        "2026-01-05 00:00:00 UTC",
         "expected shortfall at 99 % over 1 day",
         "monte_carlo.seed",
         "Filtered historical",
