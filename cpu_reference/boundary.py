@@ -80,7 +80,16 @@ def _first_guess(rate: F8, dividend: F8, vol: F8, horizon: F8, side: int, node: 
     discriminant = exponent**2 + 2 * rate / vol**2
     root = exponent + side * np.sqrt(np.maximum(discriminant, 0))
     paid = (rate < 0)[:, None]  # two boundaries, each at most half-way to the other
-    middle = np.exp(start + np.where(paid, side * 0.5 * boundary_at_expiry(np.where(rate < 0, rate, 1.0), np.where(rate < 0, dividend, 1.0), LOWER)[:, None], 0.0))
+    middle = np.exp(
+        start
+        + np.where(
+            paid,
+            side
+            * 0.5
+            * boundary_at_expiry(np.where(rate < 0, rate, 1.0), np.where(rate < 0, dividend, 1.0), LOWER)[:, None],
+            0.0,
+        )
+    )
     exists = (discriminant >= 0) & (root >= 0)
     limit = np.where(exists[:, None], (root / (1 + np.abs(root)))[:, None], np.where(paid, middle, 0.0))
     first = np.exp(start)
@@ -100,9 +109,7 @@ class _Equations:
     Arrays are (degree, b, points), so that the interpolations are a few large matrix products.
     """
 
-    def __init__(
-        self, rate: F8, dividend: F8, vol: F8, horizon: F8, side: int, degree: int, points: int
-    ) -> None:
+    def __init__(self, rate: F8, dividend: F8, vol: F8, horizon: F8, side: int, degree: int, points: int) -> None:
         node, self.matrix = _collocation(degree, points)
         sine, cosine, weight = quadrature(points)
         self.side, self.rate, self.dividend = side, rate, dividend
@@ -198,9 +205,7 @@ def _newton_step(equations: _Equations, squared: F8) -> tuple[F8, Bool]:
     return change, sound
 
 
-def solve_crossing(
-    rate: F8, dividend: F8, vol: F8, years: F8, degree: int, points: int
-) -> tuple[F8, F8, F8]:
+def solve_crossing(rate: F8, dividend: F8, vol: F8, years: F8, degree: int, points: int) -> tuple[F8, F8, F8]:
     """Both boundaries of a put with q < r < 0: h² of the upper and the lower (b, degree), and the horizon (b,).
 
     The horizon is the years to expiry, or the time τ* at which the boundaries meet and beyond which no exercise pays.

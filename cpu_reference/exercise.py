@@ -70,7 +70,16 @@ def _integral_points(rate: F8, dividend: F8, vol: F8, years: F8) -> I8:
 
 
 def _integrate(
-    x: F8, rate: F8, dividend: F8, vol: F8, years: F8, horizon: F8, sides: list[_Side], points: int, panels: int, greeks: bool
+    x: F8,
+    rate: F8,
+    dividend: F8,
+    vol: F8,
+    years: F8,
+    horizon: F8,
+    sides: list[_Side],
+    points: int,
+    panels: int,
+    greeks: bool,
 ) -> tuple[F8, F8, F8]:
     """Premium, delta, gamma (b, m) of the put at x = ln(S/K) (b, m); the other arguments (b,)."""
     sine, cosine, weight = quadrature(points, panels)

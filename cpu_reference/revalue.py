@@ -13,7 +13,7 @@ import numpy.typing as npt
 from scipy.special import ndtr
 
 from cpu_reference.premium import Premium, american_from_premium, fit_premium
-from cpu_reference.smile import smile_variance, smile_variance_along
+from cpu_reference.smile import smile_variance, smile_variance_along, smile_variance_range
 from cpu_reference.types import F8, FUTURE, OPTION, PERPETUAL, SPOT, Instruments, Market, Maturities, Shocks, Smile
 
 _TILE = 16_384
@@ -298,21 +298,19 @@ def _fit(instruments: Instruments, curves: _Curves) -> dict[tuple[int, int], Pre
 
 
 def _vol_range(instruments: Instruments, rows: slice, curves: _Curves, m: int) -> tuple[float, float]:
+    """The least and greatest volatility that the rows reach in any scenario."""
     growth = curves.shocks.vol_growth[m]
     own = instruments.vol[rows]
-    vols = [own[~np.isnan(own)]]
+    variances = [own[~np.isnan(own)] ** 2]
     surface = np.isnan(own)
     if surface.any():
-        k = _moneyness(instruments.strike[rows][surface], np.full(int(surface.sum()), curves.smile_forward[m]), False)
-        step = np.log(curves.smile_forward[m] / curves.shocks.forward[m])
-        reach = np.array([0.0]) if curves.sticky_strike else np.array([step.min(), 0.0, step.max()])
-        begin, end = curves.smile.start[m : m + 2]
-        knots = curves.smile.knot[begin:end]
-        knots = knots[(knots >= k.min() + reach[0]) & (knots <= k.max() + reach[-1])]
-        # Between knots σ² is a convex quadratic, so its least value may lie inside: half way, less 3 %, bounds it.
-        ends = np.concatenate([knots, np.add.outer(k, reach).ravel()])
-        ends.sort()
-        asked = np.concatenate([ends, 0.5 * (ends[1:] + ends[:-1])])
-        vols.append(np.sqrt(smile_variance(curves.smile, np.full(len(asked), m), asked)))
-    vol = np.concatenate(vols)
-    return float(0.97 * vol.min() * growth.min()), float(vol.max() * growth.max())
+        forward = np.full(int(surface.sum()), curves.smile_forward[m])
+        k = _moneyness(instruments.strike[rows][surface], forward, normal=False)
+        if curves.sticky_strike:
+            variances.append(smile_variance(curves.smile, np.full(len(k), m), k))
+        else:
+            step = np.log(curves.smile_forward[m] / curves.shocks.forward[m])
+            reach = k.min() + step.min(), k.max() + step.max()
+            variances.append(np.array(smile_variance_range(curves.smile, m, *reach)))
+    vol = np.sqrt(np.concatenate(variances))
+    return float(vol.min() * growth.min()), float(vol.max() * growth.max())

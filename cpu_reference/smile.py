@@ -60,6 +60,23 @@ def smile_variance_along(smile: Smile, maturity: int, moneyness: F8, step: F8, o
     out += np.repeat((c0 + t * (c1 + t * c2)).ravel(), counts).reshape(shape)
 
 
+def smile_variance_range(smile: Smile, maturity: int, low: float, high: float) -> tuple[float, float]:
+    """Least and greatest σ² at any moneyness from low to high.
+
+    On a segment σ² is convex, so it is greatest at an end and least at an end or at the vertex between them.
+    """
+    knot, segment = _maturity(smile, maturity)
+    edge = np.concatenate([[low], knot[(knot > low) & (knot < high)], [high]])
+    below = np.searchsorted(knot, edge[:-1], side="right")
+    c0, c1, c2 = segment[below].T
+    begin = _beyond_first_knot(knot, below, edge[:-1])
+    end = _beyond_first_knot(knot, below, edge[1:])
+    vertex = np.divide(-0.5 * c1, c2, out=begin.copy(), where=c2 > 0.0)
+    t = np.stack([begin, end, np.clip(vertex, begin, end)])
+    variance = c0 + t * (c1 + t * c2)
+    return float(variance.min()), float(variance.max())
+
+
 def _maturity(smile: Smile, m: int) -> tuple[F8, F8]:
     begin, end = int(smile.start[m]), int(smile.start[m + 1])
     return smile.knot[begin:end], smile.segment[begin + m : end + m + 1]

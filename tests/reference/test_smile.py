@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cpu_reference.smile import smile_variance, smile_variance_along
+from cpu_reference.smile import smile_variance, smile_variance_along, smile_variance_range
 from cpu_reference.types import Smile
 
 
@@ -24,11 +24,7 @@ def linear_smile(nodes: list[tuple[np.ndarray, np.ndarray]]) -> Smile:
 @given(st.integers(0, 2**32 - 1), st.integers(1, 30), st.integers(0, 20), st.integers(1, 40))
 def test_along_equals_pointwise(seed: int, n_knots: int, n: int, s: int) -> None:
     rng = np.random.default_rng(seed)
-    nodes = [
-        (np.unique(rng.normal(size=count)), rng.uniform(0.1, 2.0, count)[: len(np.unique(rng.normal(size=count)))])
-        for count in (n_knots, 3)
-    ]
-    smile = linear_smile([(k, v[: len(k)]) for k, v in nodes])
+    smile = linear_smile([(np.sort(rng.normal(size=n)), rng.uniform(0.1, 2.0, n)) for n in (n_knots, 3)])
     moneyness = rng.normal(size=n) * 1.5
     # Some elements exactly on a knot.
     moneyness[: n // 3] = rng.choice(smile.knot, n // 3)
@@ -61,3 +57,21 @@ def test_without_a_surface_the_volatility_is_not_a_number() -> None:
 def test_empty_tiles(shape: tuple[int, int]) -> None:
     smile = linear_smile([(np.array([0.0]), np.array([0.2]))])
     smile_variance_along(smile, 0, np.zeros(shape[0]), np.zeros(shape[1]), np.empty(shape))
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 12))
+def test_range_holds_every_point_and_is_reached(seed: int, n_knots: int) -> None:
+    rng = np.random.default_rng(seed)
+    # Two slices blended: a convex quadratic between knots, whose least value may lie inside a segment.
+    k = np.sort(rng.normal(size=n_knots))
+    first = linear_smile([(k, rng.uniform(0.01, 3.0, n_knots))])
+    smile = first._replace(segment=first.segment + linear_smile([(k, rng.uniform(0.01, 3.0, n_knots))]).segment)
+    low, high = np.sort(rng.normal(size=2) * 1.5)
+    least, greatest = smile_variance_range(smile, 0, float(low), float(high))
+    edges = np.concatenate([[low], k[(k > low) & (k < high)], [high]])
+    points = np.linspace(edges[:-1], edges[1:], 1001).ravel()
+    variance = smile_variance(smile, np.zeros(len(points), dtype=np.intp), points)
+    assert least <= variance.min() * (1 + 1e-12)
+    assert greatest >= variance.max() * (1 - 1e-12)
+    assert least == pytest.approx(variance.min(), rel=1e-2)
+    assert greatest == pytest.approx(variance.max(), rel=1e-9)

@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from oracle import books
 from oracle.files import write_book
@@ -18,7 +18,13 @@ import gpu_var as gv
 HELD = ("perp", "perp-inv", "fut-inv", "call-near", "put-mid", "call-far", "put-own", "spot", "fut")
 MODELS = {"fhs": {"lookback": 24}, "monte_carlo": {"paths": 64}}
 CONFIG = books.config(level=0.9, **MODELS)
-FEW = settings(max_examples=12, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+FEW = settings(
+    max_examples=12,
+    deadline=None,
+    derandomize=True,
+    phases=[Phase.generate],  # a run is too slow to be shrunk by the hundred
+    suppress_health_check=[HealthCheck.too_slow],
+)
 
 quantity = st.floats(-50, 50).map(lambda x: round(x, 3))
 portfolio = st.dictionaries(st.sampled_from(HELD), quantity, min_size=1, max_size=5)
@@ -37,9 +43,10 @@ def evaluate(folder: Path, book: Any, config: Any = CONFIG, form: str = "csv", *
 
 
 def holding(**portfolios: dict[str, float]) -> Any:
-    """The crypto book with these accounts instead of its own."""
+    """The crypto book with these accounts instead of its own, and one more that always holds something, an option too."""
     book = books.crypto()
     del book["accounts"]
+    portfolios["bystander"] = {"perp": 1.0, "call-far": 1.0}
     book["positions"] = [row for account, held in portfolios.items() for row in books.hold(account, **held)]
     return book
 
@@ -68,6 +75,7 @@ def test_measures_are_coherent(folders, portfolios):
             merged[name] = merged.get(name, 0.0) + q
     run = evaluate(folders(), holding(merged=merged, **{f"part{i}": held for i, held in enumerate(portfolios)}))
     rows = by_account(run)
+    del rows["bystander"]
     whole, parts = rows.pop("merged"), rows.values()
     tiny = 1e-9 * (1 + sum(row["fhs_worst"] + row["mc_worst"] for row in parts))
     for row in (whole, *parts):
@@ -124,9 +132,9 @@ def test_rows_of_positions_add_up(folders, held, share):
 @FEW
 @given(portfolio, st.sampled_from(HELD))
 def test_a_zero_position_changes_nothing(folders, held, name):
-    with_zero = holding(a=held, b={"perp": 1.0})
+    with_zero = holding(a=held)
     with_zero["positions"] += books.hold("a", **{name: 0.0})
-    without = evaluate(folders(), holding(a=held, b={"perp": 1.0}))
+    without = evaluate(folders(), holding(a=held))
     assert all_bytes(evaluate(folders(), with_zero)) == all_bytes(without)
 
 
@@ -137,15 +145,28 @@ def test_accounts_do_not_see_each_other(folders, first, second):
     assert by_account(evaluate(folders(), holding(a=first, b=second, c=first)))["a"] == alone
 
 
+def test_a_book_that_holds_nothing_owes_nothing(folders):
+    book = holding(flat={"perp": 0.0, "call-far": 0.0}, closed={"put-mid": 2.0})
+    book["positions"] = [row for row in book["positions"] if row["account"] != "bystander"]
+    book["positions"] += books.hold("closed", **{"put-mid": -2.0})
+    run = evaluate(folders(), book)
+    assert run.breakdown.num_rows == 0
+    assert [row["account"] for row in run.margin.to_pylist()] == ["closed", "flat"]
+    for row in run.margin.to_pylist():
+        assert row["margin"] == row["core"] == row["fhs_es"] == row["mc_es_se"] == row["liquidity"] == 0
+        assert row["core_model"] is None
+        assert row["status"] == "ok"
+
+
 def many() -> Any:
     """Enough accounts and instruments that threads have something to share out."""
     draw = random.Random(5)
-    names = [f"c{i}" for i in range(300)]
+    names = [*HELD, *(f"c{i}" for i in range(300))]
     book = holding(**{f"acct{a}": {draw.choice(names): draw.gauss(0, 9) for _ in range(6)} for a in range(200)})
     expiries = ["2026-02-27", "2026-06-26", "2027-01-29"]
-    book["instruments"] = [
+    book["instruments"] += [
         books.option(name, "BTC", draw.choice(expiries), draw.uniform(3e4, 1e5), draw.choice(["call", "put"]))
-        for name in names
+        for name in names[len(HELD) :]
     ]
     return book
 

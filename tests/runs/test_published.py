@@ -28,7 +28,7 @@ def test_tails_of_stratified_quantiles_are_the_closed_forms(law, level, var, es)
     shuffled = np.random.default_rng(0).permutation(losses)
     found = tail(np.stack([shuffled, 3 * shuffled - 1]), level)
     assert found.var == pytest.approx([var, 3 * var - 1], rel=2e-4)
-    assert found.es == pytest.approx([es, 3 * es - 1], rel=5e-4)
+    assert found.es == pytest.approx([es, 3 * es - 1], rel=1e-3)  # the middles cut the t's tail short
     assert found.worst == pytest.approx([losses[-1], 3 * losses[-1] - 1])
 
 

@@ -1,0 +1,157 @@
+"""The fitted early-exercise premium against the direct pricer, element by element."""
+
+import numpy as np
+import pytest
+
+from cpu_reference import premium as premium_module
+from cpu_reference.american import american
+from cpu_reference.black import black
+from cpu_reference.premium import american_from_premium, fit_premium
+
+CALL, PUT = 1, -1
+SCENARIOS = 120
+AIM = 2e-6  # of the strike or the spot, whichever is less
+
+
+class Tile:
+    """Instruments around the money, σ scattered by scenario within the range fitted."""
+
+    def __init__(self, years, sign, rate, dividend, low, high, instruments=12, scenarios=SCENARIOS):
+        rng = np.random.default_rng(1)
+        self.years, self.sign, self.range = years, sign, (low, high)
+        self.rate, self.dividend = (np.broadcast_to(x, scenarios).astype(float) for x in (rate, dividend))
+        base = np.geomspace(low, high, instruments)[:, None]
+        self.vol = np.clip(base * np.exp(rng.normal(0, 0.15, (instruments, scenarios))), low, high)
+        width = rng.uniform(-2.5, 2.5, self.vol.shape)
+        self.k = np.clip(width, -2.5, 2.5) * np.minimum(self.vol * np.sqrt(years), 1.5)
+        forward = np.exp(self.k + (self.rate - self.dividend) * years)
+        self.european = np.exp(-self.rate * years) * black(forward, 1.0, self.vol * np.sqrt(years), sign)
+        self.fit = fit_premium(years, sign, self.rate, self.dividend, low, high)
+
+    def price(self, rows=slice(None), columns=slice(0, None)):
+        inputs = (np.ascontiguousarray(x[rows][:, columns]) for x in (self.k, self.vol, self.european))
+        out = np.full(self.k[rows][:, columns].shape, np.nan)
+        k, vol, european = inputs
+        assert american_from_premium(self.fit, k, vol, european, columns, out) is out
+        return out
+
+    def error(self):
+        """Largest error over S, but no more than over K, of ``price`` on a thinned set."""
+        pick = np.random.default_rng(2).random(self.k.shape) < 0.3
+        rate, dividend = (np.broadcast_to(x, self.k.shape)[pick] for x in (self.rate, self.dividend))
+        exact = american(np.exp(self.k[pick]), 1.0, self.years, rate, dividend, self.vol[pick], self.sign)
+        error = np.abs(self.price()[pick] - exact) / np.minimum(np.exp(self.k[pick]), 1)
+        print(f"largest error {error.max():.1e}, estimate {self.fit.error:.1e}, nodes {self.fit.surface.shape}")
+        return error.max()
+
+
+UNIFORM = [
+    (1, 0.05, 0.02, 0.15, 0.4),
+    (0.25, 0.04, 0.0, 0.1, 0.8),
+    (0.25, 0.0, -0.05, 0.3, 1.5),
+    (0.25, 0.0, 0.05, 0.3, 1.5),
+    (0.01, 0.05, 0.01, 0.1, 3.0),
+    (5, 0.03, 0.06, 0.1, 0.5),
+    (1, -0.01, 0.02, 0.1, 0.5),
+    (1, 0.02, -0.01, 0.1, 0.5),
+    (0.5, 0.05, 0.2, 0.01, 5.0),
+    (30, 0.05, 0.02, 0.1, 0.6),
+    (10, 0.08, 0.01, 0.02, 0.1),
+    (1, 0.05, 0.05, 0.2, 0.2),
+    (1, 0.0, 0.0, 0.2, 0.4),
+]
+
+
+@pytest.mark.parametrize("sign", [CALL, PUT])
+@pytest.mark.parametrize(("years", "rate", "dividend", "low", "high"), UNIFORM)
+def test_one_rate(years, rate, dividend, low, high, sign):
+    tile = Tile(years, sign, rate, dividend, low, high)
+    assert not tile.fit.direct.any()
+    assert tile.fit.error <= 1e-6
+    assert tile.error() <= AIM
+
+
+def shifts(scale, seed):
+    return np.random.default_rng(seed).normal(0, scale, SCENARIOS)
+
+
+SCATTER = {
+    "rate": (1, 0.04 + shifts(0.005, 1), 0.02),
+    "forward": (1, 0.04, 0.02 + shifts(0.01, 2)),
+    "rate with the forward": (1, 0.04 + shifts(0.005, 1), 0.02 + shifts(0.005, 1)),
+    "both": (0.5, 0.05 + shifts(0.004, 1), 0.01 + shifts(0.004, 2)),
+    "forward at r = 0": (0.5, 0.0, shifts(0.03, 3)),
+    "all signs": (0.5, shifts(0.01, 4), np.abs(shifts(0.01, 5))),
+    "few": (0.5, np.repeat([0.03, 0.04], SCENARIOS // 2), 0.02),
+}
+
+
+@pytest.mark.parametrize("sign", [CALL, PUT])
+@pytest.mark.parametrize("name", SCATTER)
+def test_scattered_rates(name, sign):
+    years, rate, dividend = SCATTER[name]
+    tile = Tile(years, sign, rate, dividend, 0.2, 0.5)
+    assert not tile.fit.direct.any()
+    assert tile.error() <= AIM
+
+
+def test_two_boundaries_are_direct():
+    rate, dividend = np.where(np.arange(20) < 4, -0.01, 0.02), np.where(np.arange(20) < 4, -0.03, 0.01)
+    tile = Tile(0.5, PUT, rate, dividend, 0.2, 0.4, instruments=2, scenarios=20)
+    assert (tile.fit.direct == (np.arange(20) < 4)).all()
+    assert tile.error() <= AIM
+    negligible = fit_premium(0.5, PUT, np.full(3, -0.01), np.full(3, -0.01 - 1e-9), 0.2, 0.4)
+    assert not negligible.direct.any()
+
+
+def test_fit_above_its_limit_is_direct(monkeypatch):
+    monkeypatch.setattr(premium_module, "_LIMIT", 0.0)
+    tile = Tile(0.5, PUT, 0.04, 0.01, 0.2, 0.4, instruments=2, scenarios=5)
+    assert tile.fit.direct.all()
+    exact = american(np.exp(tile.k), 1.0, 0.5, 0.04, 0.01, tile.vol, PUT)
+    assert (tile.price() == exact).all()
+
+
+@pytest.mark.parametrize("sign", [CALL, PUT])
+def test_bounds(sign):
+    tile = Tile(1, sign, 0.05, 0.04, 0.1, 0.6)
+    price = tile.price()
+    assert (price >= tile.european).all()
+    assert (price >= np.maximum(sign * (np.exp(tile.k) - 1), 0)).all()
+
+
+@pytest.mark.parametrize("sign", [CALL, PUT])
+def test_far_from_the_money(sign):
+    tile = Tile(0.5, sign, 0.05, 0.04, 0.1, 0.6)
+    tile.k = np.broadcast_to(np.linspace(-40, 40, SCENARIOS), tile.k.shape).copy()
+    forward = np.exp(tile.k + 0.01 * 0.5)
+    tile.european = np.exp(-0.05 * 0.5) * black(forward, 1.0, tile.vol * np.sqrt(0.5), sign)
+    price = tile.price()
+    assert np.isfinite(price).all()
+    inside, out = np.broadcast_to(sign * tile.k[0] > 3, price.shape), np.broadcast_to(sign * tile.k[0] < -3, price.shape)
+    assert (price[inside] == np.abs(np.exp(tile.k) - 1)[inside]).all()
+    assert (price[out] <= 1e-7 * np.maximum(np.exp(tile.k[out]), 1)).all()
+
+
+@pytest.mark.parametrize("name", ["one", "rate", "all signs"])
+def test_independent_of_the_tile(name):
+    years, rate, dividend = SCATTER.get(name, (1, 0.04, 0.02))
+    tile = Tile(years, PUT, rate, dividend, 0.2, 0.5)
+    whole = tile.price()
+    order = np.random.default_rng(0).permutation(SCENARIOS)
+    assert tile.price(columns=order) == pytest.approx(whole[:, order], abs=1e-13)
+    parts = [tile.price(rows=slice(i, i + 5), columns=slice(j, j + 50)) for i in (0, 5, 10) for j in (0, 50, 100)]
+    joined = np.block([parts[0:3], parts[3:6], parts[6:9]])
+    assert joined == pytest.approx(whole, abs=1e-13)
+
+
+def test_vol_outside_the_range_is_refused():
+    tile = Tile(1, PUT, 0.04, 0.02, 0.2, 0.5)
+    tile.vol[3, 4] = 0.51
+    with pytest.raises(ValueError, match="outside the range fitted"):
+        tile.price()
+
+
+def test_no_instruments():
+    tile = Tile(1, PUT, 0.04, 0.02, 0.2, 0.5)
+    assert tile.price(rows=slice(0, 0)).shape == (0, SCENARIOS)
