@@ -15,8 +15,8 @@ from cpu_reference.exercise import TOLERANCE, Exercise, exercise_premium
 F8 = npt.NDArray[np.float64]
 Bool = npt.NDArray[np.bool_]
 
-_VOL_BUMP = 5e-3  # of the volatility
-_RATE_BUMP = 5e-4  # times 1/max(1, years)
+_VOL_BUMP = 1e-3  # of the volatility
+_RATE_BUMP = 5e-5  # times 1/max(1, years)
 _LARGEST = float(np.finfo(np.float64).max)
 
 

@@ -68,7 +68,8 @@ def _collocation(degree: int, points: int) -> tuple[F8, F8]:
 def boundary_at_expiry(rate: F8, dividend: F8, side: int) -> F8:
     """ln of the boundary as u → 0: where exercise begins to pay, r = q·X, but the upper one not above the strike."""
     paying = (dividend > rate) | (side == LOWER)
-    return np.where(paying, np.log(np.abs(np.where(paying, rate, 1.0) / np.where(paying, dividend, 1.0))), 0.0)
+    ratio = np.where(paying, rate, 1.0) / np.where(paying, dividend, 1.0)
+    return np.where(paying, np.log(np.abs(ratio)), 0.0)
 
 
 def _first_guess(rate: F8, dividend: F8, vol: F8, horizon: F8, side: int, node: F8) -> F8:
@@ -98,13 +99,13 @@ def _first_guess(rate: F8, dividend: F8, vol: F8, horizon: F8, side: int, node: 
     at_strike = (dividend <= rate)[:, None] & (side == UPPER)
     pace = np.where(at_strike, np.sqrt(np.maximum(-np.log(slow + 1e-300), 0.4)), 0.64)
     guess = first - side * distance * -np.expm1(-deviation * pace * first / distance)
-    return np.maximum(np.abs(np.log(np.maximum(guess, 1e-300)) - start), 1e-6 * deviation)
+    return np.asarray(np.maximum(np.abs(np.log(np.maximum(guess, 1e-300)) - start), 1e-6 * deviation))
 
 
 class _Equations:
     """delta = −1 at the collocation nodes of b boundaries: everything in it that does not depend on the boundary.
 
-    With h the distance at the node and h' that at time u, S/B(u) = exp(side·(h' − h)) and the equation reads, side = ±1,
+    With h the distance at the node and h' that at time u, S/B(u) = exp(side·(h' − h)), and the equation reads
     [upper] e^(−qτ)·N(d₊(S/K)) + ∫ e^(−qw)·(side·φ(d)·(q − r/B(u))/(σ√w) + q·N(d)) dw = 0, d = side·d₊(S/B(u)).
     Arrays are (degree, b, points), so that the interpolations are a few large matrix products.
     """

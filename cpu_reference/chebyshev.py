@@ -32,7 +32,7 @@ def monomials(count: int) -> F8:
 
 
 def significant(size: F8, tolerance: float) -> int:
-    """How many leading coefficients of magnitude ``size`` (count,) leave a remainder below ``tolerance``; at least 1."""
+    """How many leading coefficients of magnitude ``size`` leave a remainder below ``tolerance``; at least 1."""
     tail = np.cumsum(size[::-1])[::-1]
     return max(1, int((tail > tolerance).sum()))
 

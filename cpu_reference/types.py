@@ -46,6 +46,10 @@ class Instruments(NamedTuple):
     multiplier: F8
     vol: F8  # the instrument's own volatility; NaN: read from the smile
 
+    def cut(self, rows: slice) -> "Instruments":
+        """The columns cut to some rows."""
+        return self._make(column[rows] for column in self)
+
 
 class Market(NamedTuple):
     """One underlying's market today, and how it is read in a scenario."""

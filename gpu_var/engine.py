@@ -18,7 +18,7 @@ import cpu_reference as backend
 from cpu_reference.aggregate import Holdings
 from cpu_reference.revalue import Prepared
 from cpu_reference.tail import Tail
-from cpu_reference.types import Instruments, Shocks
+from cpu_reference.types import Shocks
 from gpu_var.market.factors import Factors
 from gpu_var.market.state import Underlying, shocks, underlyings
 from gpu_var.scenarios.model import ScenarioSet
@@ -153,11 +153,11 @@ def _batches(parts: list[Underlying], cells: Cells, n_scenarios: int) -> Iterato
     batch: list[Underlying] = []
     used = 0
     for part in parts:
-        if batch and used + size[part.index] > BATCH_BYTES:
+        if batch and used + size[part.position] > BATCH_BYTES:
             yield batch
             batch, used = [], 0
         batch.append(part)
-        used += int(size[part.index])
+        used += int(size[part.position])
     if batch:
         yield batch
 
@@ -213,25 +213,24 @@ class _Loop:
         run_all(self.pool, after)
 
     def _cells(self, part: Underlying) -> slice:
-        begin, end = np.searchsorted(self.cells.underlying, [part.index, part.index + 1])
+        begin, end = np.searchsorted(self.cells.underlying, [part.position, part.position + 1])
         return slice(int(begin), int(end))
 
     def _revalue(self, part: Underlying, state: Shocks, ready: Prepared, block: slice, out: F8) -> None:
         buffer = np.empty((min(TILE, len(part.row)), block.stop - block.start))
-        for t, held in enumerate(self.holdings[part.index]):
+        for t, held in enumerate(self.holdings[part.position]):
             rows = slice(t * TILE, min((t + 1) * TILE, len(part.row)))
             tile = buffer[: rows.stop - rows.start]
-            instruments = Instruments(*(column[rows] for column in part.instruments))
-            backend.revalue(instruments, part.market, state, ready._replace(price=ready.price[rows]), block, tile)
+            backend.revalue(part.instruments.cut(rows), part.market, state, ready._replace(price=ready.price[rows]), block, tile)
             backend.aggregate(held, tile, out)
 
     def _measure(self, scenarios: ScenarioSet, cell_pnl: F8, first: int, rows: slice, into: Revaluation) -> None:
         """The tails of some cells; one whose profit and loss is not a number is marked as failed, with the reason."""
         pnl = cell_pnl[rows]
         finite = np.isfinite(pnl)
-        sound = finite.all(axis=1)
-        for cell in np.flatnonzero(~sound):
-            at = first + rows.start + int(cell)
+        sound = np.asarray(finite.all(axis=1))
+        for cell in np.flatnonzero(~sound).tolist():
+            at = first + rows.start + cell
             name = self.book.underlyings.name[int(self.cells.underlying[at])].as_py()
             where = scenarios.name[int(np.flatnonzero(~finite[cell])[0])]
             reason = f"profit and loss on {name} is not finite in {scenarios.model}:{where}"
@@ -251,7 +250,7 @@ def _holdings(book: Book, cells: Cells, parts: list[Underlying]) -> dict[int, li
     n_tiles = 0
     for part in parts:
         slot[part.row] = np.arange(len(part.row))
-        tile_of_part[part.index] = n_tiles
+        tile_of_part[part.position] = n_tiles
         n_tiles += -(-len(part.row) // TILE)
     underlying = book.instruments.underlying[instrument]
     at = slot[instrument]
@@ -264,9 +263,9 @@ def _holdings(book: Book, cells: Cells, parts: list[Underlying]) -> dict[int, li
 
     out: dict[int, list[Holdings]] = {}
     for part in parts:
-        base = tile_of_part[part.index]
-        out[part.index] = [
-            _compressed(cell[b:e] - first_cell[part.index], at[b:e], quantity[b:e])
+        base = tile_of_part[part.position]
+        out[part.position] = [
+            _compressed(cell[b:e] - first_cell[part.position], at[b:e], quantity[b:e])
             for b, e in (edges[base + t : base + t + 2] for t in range(-(-len(part.row) // TILE)))
         ]
     return out

@@ -49,7 +49,8 @@ def delta_per_contract(book: Book, valuation: Valuation) -> F8:
     """
     i = book.instruments
     face = i.inverse & ((i.kind == FUTURE) | (i.kind == PERPETUAL))
-    return np.where(face, i.multiplier / valuation.forward, i.multiplier * valuation.delta)
+    out: F8 = np.where(face, i.multiplier / valuation.forward, i.multiplier * valuation.delta)
+    return out
 
 
 def sensitivities(book: Book, config: Config, cells: Cells, valuation: Valuation, fx: F8) -> Sensitivities:
@@ -66,7 +67,7 @@ def sensitivities(book: Book, config: Config, cells: Cells, valuation: Valuation
     option = i.kind[at] == OPTION
 
     def total(per_contract: F8) -> F8:
-        return np.bincount(cells.of_position, weights=quantity * per_contract, minlength=n)
+        return np.asarray(np.bincount(cells.of_position, quantity * per_contract, n), dtype=np.float64)
 
     contracts = i.multiplier[at]
     rate = fx[book.underlyings.currency[i.underlying[at]]]
@@ -93,7 +94,8 @@ def vega_bucket(years: F8, delta: F8) -> I8:
     """
     tenor = np.searchsorted(TENOR_DAYS, years * 365.0, side="left")
     size = np.abs(np.nan_to_num(delta))
-    return tenor * 3 + (size >= DELTA_EDGES[0]) + (size > DELTA_EDGES[1])
+    out: I8 = tenor * 3 + (size >= DELTA_EDGES[0]) + (size > DELTA_EDGES[1])
+    return out
 
 
 def add_ons(book: Book, config: Config, cells: Cells, sensitivity: Sensitivities, core: F8, fx: F8) -> AddOns:

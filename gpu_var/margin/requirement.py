@@ -186,7 +186,7 @@ def _margin_table(
     n = len(book.accounts.house)
 
     def by_account(amount: F8) -> F8:
-        return np.bincount(cells.account, weights=amount, minlength=n)
+        return np.asarray(np.bincount(cells.account, amount, n), dtype=np.float64)
 
     chosen = core(tails, config)
     broken = np.zeros(n, dtype=np.bool_)

@@ -55,4 +55,4 @@ def forward(book: Book, underlying: int, years: F8, rate: F8, as_of: int) -> F8:
             # A node's own forward, without the rounding of the logarithm.
             at = np.minimum(np.searchsorted(node_years, years), len(node) - 1)
             value = np.where(node_years[at] == years, node[at], value)
-    return np.where(years > 0.0, value, spot)
+    return np.asarray(np.where(years > 0.0, value, spot))

@@ -18,7 +18,7 @@ FLOOR = 0.01
 class Underlying(NamedTuple):
     """What the engine needs of one underlying."""
 
-    index: int  # row of Book.underlyings
+    position: int  # row of Book.underlyings
     row: I8  # (n,) rows of Book.instruments, in the order of `instruments`
     instruments: Instruments
     market: Market
@@ -109,7 +109,7 @@ def shocks(book: Book, config: Config, factors: Factors, underlying: Underlying,
     Args:
         shock: (n_scenarios, n_factors) returns, or differences for additive factors.
     """
-    u, market = underlying.index, underlying.market
+    u, market = underlying.position, underlying.market
     horizon = market.horizon
     years = horizon.years[:, None]
     n = len(shock)

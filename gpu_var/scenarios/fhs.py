@@ -30,7 +30,8 @@ def rescale(returns: F8, volatility: F8, scaling: str) -> F8:
         return returns.copy()
     then, now = volatility[:-1], volatility[-1]
     ratio = np.divide(now, then, out=np.ones_like(then), where=then > 0.0)
-    return returns * (ratio if scaling == "full" else 0.5 * (ratio + 1.0))
+    weight: F8 = ratio if scaling == "full" else 0.5 * (ratio + 1.0)
+    return returns * weight
 
 
 def scenario_dates(date: I8) -> list[str]:

@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
-import QuantLib as ql
+import QuantLib
 from scipy.interpolate import CubicSpline
 from scipy.linalg import solve_banded
 
+from cpu_reference import american as american_module
 from cpu_reference.american import american, american_greeks
 from cpu_reference.black import black
 from cpu_reference.exercise import exercise_premium
@@ -40,7 +41,7 @@ def test_premium_of_andersen_lake_offengenden():
     premium = american(100, 100, 1, 0.05, 0.05, 0.25, PUT) - european(100, 100, 1, 0.05, 0.05, 0.25, PUT)
     assert premium == pytest.approx(0.106952702747, abs=2e-7)
     exact = exercise_premium(np.zeros((1, 1)), *np.array([[0.05], [0.05], [0.25], [1.0]]), tolerance=0.0)
-    assert 100 * exact.premium[0, 0] == pytest.approx(0.106952702747, abs=1e-10)
+    assert 100 * exact.premium[0, 0] == pytest.approx(0.106952702747, abs=5e-10)
 
 
 def test_puts_of_geske_johnson():
@@ -56,14 +57,14 @@ def test_puts_of_geske_johnson():
 
 
 def quantlib(spot, strike, days, rate, dividend, vol, sign):
-    today, counter = ql.Date(1, 1, 2020), ql.Actual365Fixed()
-    ql.Settings.instance().evaluationDate = today
-    curves = [ql.YieldTermStructureHandle(ql.FlatForward(today, float(x), counter)) for x in (dividend, rate)]
-    surface = ql.BlackVolTermStructureHandle(ql.BlackConstantVol(today, ql.NullCalendar(), float(vol), counter))
-    process = ql.BlackScholesMertonProcess(ql.QuoteHandle(ql.SimpleQuote(float(spot))), *curves, surface)
-    payoff = ql.PlainVanillaPayoff(ql.Option.Call if sign > 0 else ql.Option.Put, float(strike))
-    option = ql.VanillaOption(payoff, ql.AmericanExercise(today, today + int(days)))
-    option.setPricingEngine(ql.QdFpAmericanEngine(process, ql.QdFpAmericanEngine.highPrecisionScheme()))
+    today, counter = QuantLib.Date(1, 1, 2020), QuantLib.Actual365Fixed()
+    QuantLib.Settings.instance().evaluationDate = today
+    curves = [QuantLib.YieldTermStructureHandle(QuantLib.FlatForward(today, float(x), counter)) for x in (dividend, rate)]
+    surface = QuantLib.BlackVolTermStructureHandle(QuantLib.BlackConstantVol(today, QuantLib.NullCalendar(), float(vol), counter))
+    process = QuantLib.BlackScholesMertonProcess(QuantLib.QuoteHandle(QuantLib.SimpleQuote(float(spot))), *curves, surface)
+    payoff = QuantLib.PlainVanillaPayoff(QuantLib.Option.Call if sign > 0 else QuantLib.Option.Put, float(strike))
+    option = QuantLib.VanillaOption(payoff, QuantLib.AmericanExercise(today, today + int(days)))
+    option.setPricingEngine(QuantLib.QdFpAmericanEngine(process, QuantLib.QdFpAmericanEngine.highPrecisionScheme()))
     return option.NPV()
 
 
@@ -198,7 +199,7 @@ def test_perpetual_limit():
     gamma = a + np.sqrt(a * a + 2 * rate / vol**2)
     boundary = 100 * gamma / (1 + gamma)
     price = american(spot, 100, 400, rate, dividend, vol, PUT)
-    assert price == pytest.approx((100 - boundary) * (spot / boundary) ** -gamma, abs=1e-5)
+    assert price == pytest.approx((100 - boundary) * (spot / boundary) ** -gamma, abs=5e-5)
 
 
 def test_short_limit():
@@ -216,22 +217,24 @@ def test_broadcasting():
 
 
 def test_extreme_input_is_finite():
-    levels = [1e-8, 1e-3, 0.9, 1, 1.1, 1e3, 1e8]
-    grid = np.meshgrid(levels, [1e-8, 1e-4, 1.0, 50], [-2, -1e-9, 0, 1e-9, 2], [-2, -0.1, 0, 1e-9, 2], [1e-3, 10])
+    levels = [1e-8, 0.9, 1, 1.1, 1e8]
+    grid = np.meshgrid(levels, [1e-8, 1.0, 50], [-2, -1e-9, 0, 2], [-2, -0.1, 0, 1e-9, 2], [1e-3, 10])
     spot, years, rate, dividend, vol = (a.ravel() for a in grid)
     for sign in (CALL, PUT):
         price = american(spot, 1.0, years, rate, dividend, vol, sign)
-        greeks = american_greeks(spot[::7], 1.0, years[::7], rate[::7], dividend[::7], vol[::7], sign, True)
+        greeks = american_greeks(spot[::11], 1.0, years[::11], rate[::11], dividend[::11], vol[::11], sign, True)
         assert np.isfinite(price).all()
         assert all(np.isfinite(column).all() for column in greeks)
         assert (price >= np.maximum(sign * (spot - 1), 0)).all()
 
 
 @pytest.mark.parametrize("forward_from_rate", [False, True])
-def test_greeks(forward_from_rate):
+def test_greeks(forward_from_rate, monkeypatch):
     """Against central differences of the price, the exercise region and its edge left out."""
     spot, strike, years, rate, dividend, vol, sign = scatter(5, 150, False)
     greeks = american_greeks(spot, strike, years, rate, dividend, vol, sign, forward_from_rate)
+    assert greeks.price == pytest.approx(american(spot, strike, years, rate, dividend, vol, sign), abs=1e-9)
+    monkeypatch.setattr(american_module, "TOLERANCE", 0.0)  # one boundary degree, so that differences are smooth
     alive = greeks.gamma > 0
     intrinsic = np.maximum(sign * (spot - strike), 0)
     away = greeks.price > intrinsic + 2e-3 * strike
@@ -247,12 +250,11 @@ def test_greeks(forward_from_rate):
 
     h = 1e-4
     one = np.ones_like(spot)
-    assert greeks.price == pytest.approx(american(spot, strike, years, rate, dividend, vol, sign), abs=1e-9)
     assert greeks.delta[away] == pytest.approx(difference(h, spot=spot) / spot[away], abs=2e-6)
-    assert greeks.vega[away] == pytest.approx(difference(h, vol=one), abs=5e-3)
+    assert greeks.vega[away] == pytest.approx(difference(h, vol=one), abs=1e-3)
     assert greeks.theta[away] == pytest.approx(difference(1e-5, years=one) / -365, abs=2e-5)
     moved = {"rate": one} if forward_from_rate else {"rate": one, "dividend": one}
-    assert greeks.rho[away] == pytest.approx(difference(h, **moved), abs=1e-2)
+    assert greeks.rho[away] == pytest.approx(difference(h, **moved), abs=1e-3)
     bump = 2e-3 * spot
     up, down = (american(spot + s * bump, strike, years, rate, dividend, vol, sign) for s in (1, -1))
     second = ((up + down - 2 * greeks.price) / bump**2 * spot)[away]

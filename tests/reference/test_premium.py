@@ -128,7 +128,10 @@ def test_far_from_the_money(sign):
     tile.european = np.exp(-0.05 * 0.5) * black(forward, 1.0, tile.vol * np.sqrt(0.5), sign)
     price = tile.price()
     assert np.isfinite(price).all()
-    inside, out = np.broadcast_to(sign * tile.k[0] > 3, price.shape), np.broadcast_to(sign * tile.k[0] < -3, price.shape)
+    inside, out = (
+        np.broadcast_to(sign * tile.k[0] > 3, price.shape),
+        np.broadcast_to(sign * tile.k[0] < -3, price.shape),
+    )
     assert (price[inside] == np.abs(np.exp(tile.k) - 1)[inside]).all()
     assert (price[out] <= 1e-7 * np.maximum(np.exp(tile.k[out]), 1)).all()
 

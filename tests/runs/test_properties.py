@@ -43,7 +43,7 @@ def evaluate(folder: Path, book: Any, config: Any = CONFIG, form: str = "csv", *
 
 
 def holding(**portfolios: dict[str, float]) -> Any:
-    """The crypto book with these accounts instead of its own, and one more that always holds something, an option too."""
+    """The crypto book with these accounts for its own, and one that always holds something, an option too."""
     book = books.crypto()
     del book["accounts"]
     portfolios["bystander"] = {"perp": 1.0, "call-far": 1.0}
@@ -113,9 +113,20 @@ def test_an_exact_hedge_is_riskless(folders, held):
 def test_the_order_of_rows_does_not_matter(folders, first, second, draw):
     book = holding(first=first, second=second)
     ordered = evaluate(folders(), book)
-    for table in ("positions", "instruments", "forwards", "vols", "rates"):
+    for table in ("positions", "forwards", "vols", "rates"):
         draw.shuffle(book[table])
     assert all_bytes(evaluate(folders(), book)) == all_bytes(ordered)
+
+
+def test_the_order_of_instruments_and_underlyings_moves_rounding_alone(folders):
+    config = books.config(allow_unshocked=["iv:CRASH"], **MODELS)
+    ordered, book = evaluate(folders(), books.world(), config), books.world()
+    book["instruments"].reverse()
+    book["underlyings"].reverse()
+    turned = evaluate(folders(), book, config)
+    for table in ("margin", "breakdown"):
+        for row, want in zip(getattr(turned, table).to_pylist(), getattr(ordered, table).to_pylist(), strict=True):
+            assert row == pytest.approx(want, rel=1e-12, abs=1e-9)
 
 
 @FEW
