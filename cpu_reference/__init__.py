@@ -4,6 +4,7 @@ Plain arrays in, plain arrays out; nothing of `gpu_var`. Losses and profits are 
 """
 
 from cpu_reference.aggregate import Holdings, aggregate
+from cpu_reference.arrays import BLOCK, OUT_OF_MEMORY, TILE, empty, to_device, to_host, workers, zeros
 from cpu_reference.filter import filter_ewma
 from cpu_reference.normals import correlate, normals, student_t_mixing
 from cpu_reference.price import Valuation, price
@@ -12,6 +13,9 @@ from cpu_reference.tail import Tail, tail
 from cpu_reference.types import Instruments, Market, Maturities, Shocks, Smile
 
 __all__ = [
+    "BLOCK",
+    "OUT_OF_MEMORY",
+    "TILE",
     "Holdings",
     "Instruments",
     "Market",
@@ -23,6 +27,7 @@ __all__ = [
     "Valuation",
     "aggregate",
     "correlate",
+    "empty",
     "filter_ewma",
     "normals",
     "prepare",
@@ -30,4 +35,8 @@ __all__ = [
     "revalue",
     "student_t_mixing",
     "tail",
+    "to_device",
+    "to_host",
+    "workers",
+    "zeros",
 ]

@@ -10,10 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from cpu_reference.black import black, black_greeks
+from cpu_reference.boundary import Puts
 from cpu_reference.exercise import TOLERANCE, Exercise, exercise_premium
 
 F8 = npt.NDArray[np.float64]
 Bool = npt.NDArray[np.bool_]
+I8 = npt.NDArray[np.intp]
 
 _VOL_BUMP = 1e-3  # of the volatility
 _RATE_BUMP = 5e-5  # times 1/max(1, years)
@@ -55,11 +57,12 @@ def _options(*columns: npt.ArrayLike) -> tuple[_Options, tuple[int, ...]]:
     return options, arrays[0].shape
 
 
-def _premium(options: _Options, **keywords: object) -> Exercise:
+def _premium(options: _Options, greeks: bool = False, tier: I8 | None = None) -> Exercise:
     rate = np.where(options.put, options.rate, options.dividend)
     dividend = np.where(options.put, options.dividend, options.rate)
+    puts = Puts(rate, dividend, options.vol, options.years)
     with np.errstate(over="ignore", invalid="ignore", divide="ignore", under="ignore"):
-        return exercise_premium(options.x[:, None], rate, dividend, options.vol, options.years, **keywords)
+        return exercise_premium(options.x[:, None], puts, greeks=greeks, tolerance=TOLERANCE, tier=tier)
 
 
 def _price(options: _Options, exercise: Exercise) -> tuple[F8, F8, Bool]:
@@ -93,7 +96,7 @@ def american(
     Source: Kim (1990); Andersen, Lake & Offengenden (2016); Andersen & Lake (2021) with two boundaries.
     """
     options, shape = _options(spot, strike, years, rate, dividend, vol, sign)
-    return _price(options, _premium(options, tolerance=TOLERANCE))[0].reshape(shape)
+    return _price(options, _premium(options))[0].reshape(shape)
 
 
 def american_greeks(
@@ -115,37 +118,40 @@ def american_greeks(
     """
     options, shape = _options(spot, strike, years, rate, dividend, vol, sign)
     holds_dividend = np.broadcast_to(np.asarray(forward_from_rate, dtype=bool), shape).ravel()
-    S, K, T, r, q, sigma, s, put, unit, x = options
+    S, K, T, r, q, sigma, sign_, put, unit, x = options
     exercise = _premium(options, greeks=True)
     price, european, exercised = _price(options, exercise)
 
-    def premium_slope(bump: F8, **columns: tuple[F8, F8]) -> F8:
-        down, up = (
-            _premium(options._replace(**{name: pair[i] for name, pair in columns.items()}), tier=exercise.tier)
-            for i in (0, 1)
-        )
-        return unit * (up.premium - down.premium)[:, 0] / (2 * bump)
+    def premium_slope(bump: F8, down: _Options, up: _Options) -> F8:
+        change = _premium(up, tier=exercise.tier).premium - _premium(down, tier=exercise.tier).premium
+        return unit * change[:, 0] / (2 * bump)
 
     with np.errstate(over="ignore", under="ignore", invalid="ignore", divide="ignore"):
         deviation = sigma * np.sqrt(T)
-        terms = black_greeks(S * np.exp((r - q) * T), K, deviation, s)
+        terms = black_greeks(S * np.exp((r - q) * T), K, deviation, sign_)
         carry = np.exp(-q * T)
         ratio = np.exp(x)
         p, dp, d2p = exercise.premium[:, 0], exercise.delta[:, 0], exercise.gamma[:, 0]
-        delta = s * carry * terms.n1 + np.where(put, dp, p - ratio * dp)
+        delta = sign_ * carry * terms.n1 + np.where(put, dp, p - ratio * dp)
         gamma = carry * terms.density / (S * deviation) + np.where(put, d2p / K, d2p * ratio**2 / S)
         theta = -(0.5 * (sigma * S) ** 2 * gamma + (r - q) * S * delta - r * price) / 365
         vega = carry * S * terms.density * np.sqrt(T)
         bump = _VOL_BUMP * sigma
-        vega = vega + premium_slope(bump, vol=(sigma - bump, sigma + bump))
-        rho = T * np.where(holds_dividend, s * K * np.exp(-r * T) * terms.n2, -european)
+        vega = vega + premium_slope(bump, options._replace(vol=sigma - bump), options._replace(vol=sigma + bump))
+        rho = T * np.where(holds_dividend, sign_ * K * np.exp(-r * T) * terms.n2, -european)
         bump = _RATE_BUMP / np.maximum(T, 1.0)
         shift = np.where(holds_dividend, 0.0, bump)
-        rho = rho + premium_slope(bump, rate=(r - bump, r + bump), dividend=(q - shift, q + shift))
+        down, up = (options._replace(rate=r + s * bump, dividend=q + s * shift) for s in (-1, 1))
+        rho = rho + premium_slope(bump, down, up)
 
     def alive(values: F8, value_exercised: F8 | float) -> F8:
         return np.nan_to_num(np.where(exercised, value_exercised, values)).reshape(shape)
 
     return AmericanGreeks(
-        price.reshape(shape), alive(delta, s), alive(gamma, 0.0), alive(vega, 0.0), alive(theta, 0.0), alive(rho, 0.0)
+        price.reshape(shape),
+        alive(delta, sign_),
+        alive(gamma, 0.0),
+        alive(vega, 0.0),
+        alive(theta, 0.0),
+        alive(rho, 0.0),
     )

@@ -19,14 +19,27 @@ from scipy.special import ndtr
 
 F8 = npt.NDArray[np.float64]
 Bool = npt.NDArray[np.bool_]
+I8 = npt.NDArray[np.intp]
 
 UPPER, LOWER = 1, -1
 """Sides: the put is exercised below its upper boundary and above its lower one."""
 
-_STEPS = 40
+_STEPS = 20
 _TOLERANCE = 1e-6  # Newton's last step in h; the error left after it is of the order of its square
 _ROOT_TWO_PI = float(np.sqrt(2 * np.pi))
 _CROSSING_STEPS = 18
+
+
+class Puts(NamedTuple):
+    """Puts of strike 1, all (b,): rate and dividend yield, continuous and of any sign; volatility and years, > 0."""
+
+    rate: F8
+    dividend: F8
+    vol: F8
+    years: F8
+
+    def take(self, rows: I8) -> "Puts":
+        return Puts(self.rate[rows], self.dividend[rows], self.vol[rows], self.years[rows])
 
 
 class Quadrature(NamedTuple):
@@ -72,8 +85,9 @@ def boundary_at_expiry(rate: F8, dividend: F8, side: int) -> F8:
     return np.where(paying, np.log(np.abs(ratio)), 0.0)
 
 
-def _first_guess(rate: F8, dividend: F8, vol: F8, horizon: F8, side: int, node: F8) -> F8:
+def _first_guess(puts: Puts, side: int, node: F8) -> F8:
     """h at the nodes (b, degree): the short-dated asymptote (Evans, Kuske & Keller 2002) bent to the perpetual one."""
+    rate, dividend, vol, horizon = puts
     start = boundary_at_expiry(rate, dividend, side)[:, None]
     deviation = vol[:, None] * np.sqrt(horizon)[:, None] * node
     years = horizon[:, None] * node**2
@@ -110,7 +124,8 @@ class _Equations:
     Arrays are (degree, b, points), so that the interpolations are a few large matrix products.
     """
 
-    def __init__(self, rate: F8, dividend: F8, vol: F8, horizon: F8, side: int, degree: int, points: int) -> None:
+    def __init__(self, puts: Puts, side: int, degree: int, points: int) -> None:
+        rate, dividend, vol, horizon = puts
         node, self.matrix = _collocation(degree, points)
         sine, cosine, weight = quadrature(points)
         self.side, self.rate, self.dividend = side, rate, dividend
@@ -163,18 +178,16 @@ class _Equations:
         return residual.T.copy(), jacobian.transpose(1, 0, 2).copy()
 
 
-def solve_boundary(
-    rate: F8, dividend: F8, vol: F8, horizon: F8, side: int, degree: int, points: int
-) -> tuple[F8, Bool]:
+def solve_boundary(puts: Puts, side: int, degree: int, points: int) -> tuple[F8, Bool]:
     """Squared log distance h² of one boundary from its value at expiry.
 
-    rate, dividend, vol, horizon (years): (b,). Returns h² (b, degree) at √(u/horizon) = (1 + cos(πj/degree))/2 and
-    whether Newton's iteration converged, (b,). The boundary is ln B = ``boundary_at_expiry`` − side·h.
+    Returns h² (b, degree) at √(u/years) = (1 + cos(πj/degree))/2 and whether Newton's iteration converged, (b,). The
+    boundary is ln B = ``boundary_at_expiry`` − side·h.
     """
-    squared = _first_guess(rate, dividend, vol, horizon, side, _collocation(degree, points)[0]) ** 2
-    converged = np.zeros(len(rate), dtype=bool)
-    active = np.arange(len(rate))
-    equations = _Equations(rate, dividend, vol, horizon, side, degree, points)
+    squared = _first_guess(puts, side, _collocation(degree, points)[0]) ** 2
+    converged = np.zeros(len(puts.rate), dtype=bool)
+    active = np.arange(len(puts.rate))
+    equations = _Equations(puts, side, degree, points)
     for _ in range(_STEPS):
         before = squared[active]
         change, sound = _newton_step(equations, before)
@@ -188,14 +201,14 @@ def solve_boundary(
         if not len(active):
             break
         if len(active) < len(going):
-            equations = _Equations(*(a[active] for a in (rate, dividend, vol, horizon)), side, degree, points)
+            equations = _Equations(puts.take(active), side, degree, points)
     return squared, converged
 
 
 def _newton_step(equations: _Equations, squared: F8) -> tuple[F8, Bool]:
     """Newton's correction of h² (b, degree), and whether it is finite (b,)."""
     residual, jacobian = equations.evaluate(squared)
-    sound = np.isfinite(jacobian).all(axis=(1, 2)) & np.isfinite(residual).all(axis=1)
+    sound = np.asarray(np.isfinite(jacobian).all(axis=(1, 2)) & np.isfinite(residual).all(axis=1))
     jacobian[~sound] = np.eye(squared.shape[1])
     residual[~sound] = 0
     try:
@@ -203,25 +216,25 @@ def _newton_step(equations: _Equations, squared: F8) -> tuple[F8, Bool]:
     except np.linalg.LinAlgError:
         shift = 1e-14 * np.abs(jacobian).max(axis=(1, 2), keepdims=True)
         change = np.linalg.solve(jacobian + shift * np.eye(squared.shape[1]), residual[..., None])[..., 0]
-    return change, sound
+    return np.asarray(change, dtype=np.float64), sound
 
 
-def solve_crossing(rate: F8, dividend: F8, vol: F8, years: F8, degree: int, points: int) -> tuple[F8, F8, F8]:
-    """Both boundaries of a put with q < r < 0: h² of the upper and the lower (b, degree), and the horizon (b,).
+def solve_crossing(puts: Puts, degree: int, points: int) -> tuple[F8, F8, F8]:
+    """Both boundaries of puts with q < r < 0: h² of the upper and the lower (b, degree), and the horizon (b,).
 
     The horizon is the years to expiry, or the time τ* at which the boundaries meet and beyond which no exercise pays.
     """
-    separation = -np.log(rate / dividend)
-    high = np.sqrt(years)  # √τ with no gap between the boundaries, unless the first solution finds one
+    separation = -np.log(puts.rate / puts.dividend)
+    high = np.sqrt(puts.years)  # √τ with no gap between the boundaries, unless the first solution finds one
     low = np.zeros_like(high)
     trial = high.copy()
-    upper, lower = np.zeros((2, len(rate), degree))
-    gap_high, gap_low = np.full(len(rate), -np.inf), separation.copy()
-    active = np.arange(len(rate))
+    upper, lower = np.zeros((2, len(high), degree))
+    gap_high, gap_low = np.full(len(high), -np.inf), separation.copy()
+    active = np.arange(len(high))
     for step in range(_CROSSING_STEPS):
-        inputs = rate[active], dividend[active], vol[active], trial[active] ** 2
-        above, above_found = solve_boundary(*inputs, UPPER, degree, points)
-        below, below_found = solve_boundary(*inputs, LOWER, degree, points)
+        inputs = puts.take(active)._replace(years=trial[active] ** 2)
+        above, above_found = solve_boundary(inputs, UPPER, degree, points)
+        below, below_found = solve_boundary(inputs, LOWER, degree, points)
         gap = separation[active] - np.sqrt(above[:, 0]) - np.sqrt(below[:, 0])
         gap = np.where(above_found & below_found, gap, -np.inf)
         open_ = gap >= 0
@@ -230,7 +243,7 @@ def solve_crossing(rate: F8, dividend: F8, vol: F8, years: F8, degree: int, poin
         low[kept], gap_low[kept] = trial[kept], gap[open_]
         shut = active[~open_]
         high[shut], gap_high[shut] = trial[shut], gap[~open_]
-        done = (open_ if step == 0 else np.zeros(len(active), dtype=bool)) | (gap_low[active] < 1e-9)
+        done = (open_ if step == 0 else np.zeros(len(active), dtype=bool)) | (gap_low[active] < 1e-6)
         active = active[~done]
         if not len(active):
             break
@@ -239,4 +252,4 @@ def solve_crossing(rate: F8, dividend: F8, vol: F8, years: F8, degree: int, poin
         secant = np.isfinite(gap_high[active]) & (step % 3 != 2)
         share = np.where(secant, np.clip(share, 0.02, 0.98), 0.5)
         trial[active] = low[active] + share * (high[active] - low[active])
-    return upper, lower, low**2
+    return upper, lower, np.where(low == np.sqrt(puts.years), puts.years, low**2)

@@ -13,6 +13,7 @@ from scipy.special import ndtr
 from cpu_reference.boundary import (
     LOWER,
     UPPER,
+    Puts,
     boundary_at_expiry,
     interpolation,
     quadrature,
@@ -29,7 +30,7 @@ TOLERANCE = 5e-8
 
 _TIERS = ((12, 24), (16, 32), (24, 48), (40, 80), (64, 128))  # degree of the boundary, points of its integral
 _FIRST_TIER = 1e-7  # tolerance below which the first tier is not worth trying
-_CROSSING_TIER = (16, 32)
+_CROSSING_TIER = (12, 24)
 _TAIL_TO_PREMIUM = 5e-3  # measured: 1e-3 in ordinary regimes, at most 4e-2
 _NEGLIGIBLE = 1e-13  # |rate|·years below which it is 0
 _BLOCK = 1 << 15  # elements of a temporary: half of a level-2 cache
@@ -63,25 +64,17 @@ def regime(rate: F8, dividend: F8, years: F8) -> tuple[F8, Bool, Bool]:
     return rate, (rate > 0) | ((rate == 0) & apart), (rate < 0) & apart
 
 
-def _integral_points(rate: F8, dividend: F8, vol: F8, years: F8) -> I8:
+def _integral_panels(puts: Puts) -> I8:
     """Panels that resolve the step of the integrand where the forward meets the boundary."""
-    sharpness = (np.abs(rate - dividend) / vol + vol) * np.sqrt(years)
+    sharpness = (np.abs(puts.rate - puts.dividend) / puts.vol + puts.vol) * np.sqrt(puts.years)
     return np.select([sharpness < 4, sharpness < 30, sharpness < 120], [2, 4, 12], 40).astype(np.intp)
 
 
 def _integrate(
-    x: F8,
-    rate: F8,
-    dividend: F8,
-    vol: F8,
-    years: F8,
-    horizon: F8,
-    sides: list[_Side],
-    points: int,
-    panels: int,
-    greeks: bool,
+    x: F8, puts: Puts, horizon: F8, sides: list[_Side], points: int, panels: int, greeks: bool
 ) -> tuple[F8, F8, F8]:
-    """Premium, delta, gamma (b, m) of the put at x = ln(S/K) (b, m); the other arguments (b,)."""
+    """Premium, delta, gamma (b, m) of the puts at x = ln(S/K) (b, m); horizon (b,)."""
+    rate, dividend, vol, years = puts
     sine, cosine, weight = quadrature(points, panels)
     r, q, sigma = (a[:, None] for a in (rate, dividend, vol))
     elapsed = (years - horizon)[:, None] + horizon[:, None] * sine**2
@@ -111,7 +104,7 @@ def _integrate(
     return premium, delta, gamma
 
 
-def _boundary_error(squared: F8, rate: F8, dividend: F8, vol: F8, horizon: F8) -> F8:
+def _boundary_error(squared: F8, puts: Puts) -> F8:
     """Error of the premium from the last Chebyshev coefficients of h², (b,)."""
     degree = squared.shape[1]
     node = np.pi * np.arange(degree) / degree
@@ -120,16 +113,13 @@ def _boundary_error(squared: F8, rate: F8, dividend: F8, vol: F8, horizon: F8) -
     tail = np.stack([half * np.cos(k * node) for k in (degree - 2, degree - 1)])
     coefficient = np.abs(squared @ tail.T).max(axis=1) * (2 / degree)
     shift = coefficient / np.sqrt(np.maximum(squared[:, 0], 1e-300))
-    flux = (np.abs(rate) + np.abs(dividend)) * np.sqrt(horizon) / vol
-    return _TAIL_TO_PREMIUM * shift * np.minimum(flux, 1.0)
+    flux = (np.abs(puts.rate) + np.abs(puts.dividend)) * np.sqrt(puts.years) / puts.vol
+    return np.asarray(_TAIL_TO_PREMIUM * shift * np.minimum(flux, 1.0))
 
 
 def exercise_premium(
     x: F8,
-    rate: F8,
-    dividend: F8,
-    vol: F8,
-    years: F8,
+    puts: Puts,
     *,
     greeks: bool = False,
     tolerance: float = TOLERANCE,
@@ -138,33 +128,32 @@ def exercise_premium(
 ) -> Exercise:
     """Early-exercise premium of the put over its strike.
 
-    x: (b, m) ln(S/K); rate, dividend, vol, years: (b,), any signs of the first two. Without ``greeks`` delta and gamma
-    are left 0. The boundary is refined until the premium's estimated error is below ``tolerance`` (a part of the
-    strike), or at ``tier`` (b,) where given. With ``from_boundary`` x counts standard deviations σ√T above the upper
-    boundary, which must exist and be the only one. Source: the formula above, on ``cpu_reference.boundary``.
+    x: (b, m) ln(S/K) of b puts. Without ``greeks`` delta and gamma are left 0. The boundary is refined until the
+    premium's estimated error is below ``tolerance`` (a part of the strike), or at ``tier`` (b,) where given. With
+    ``from_boundary`` x counts standard deviations σ√T above the upper boundary, which must exist and be the only one.
+    Source: the formula above, on ``cpu_reference.boundary``.
     """
-    rate, single, double = regime(rate, dividend, years)
+    rate, single, double = regime(puts.rate, puts.dividend, puts.years)
+    puts = puts._replace(rate=rate)
     nodes = 32 if tolerance < _FIRST_TIER else 20
     premium, delta, gamma = np.zeros((3, *x.shape))
     lower, upper, error = np.full(len(x), np.inf), np.full(len(x), -np.inf), np.zeros(len(x))
     used = np.zeros(len(x), dtype=np.intp)
 
     def fill(rows: I8, horizon: F8, sides: list[_Side]) -> None:
-        columns = rate[rows], dividend[rows], vol[rows], years[rows]
-        panels = _integral_points(*columns)
+        panels = _integral_panels(puts.take(rows))
         for count in np.unique(panels):
             member = np.flatnonzero(panels == count)
             size = max(1, _BLOCK // (x.shape[1] * nodes * int(count)))
             for start in range(0, len(member), size):
                 at = member[start : start + size]
-                part = [_Side(side, squared[at]) for side, squared in sides]
-                inputs = [a[at] for a in (*columns, horizon)]
-                rows_at = rows[at]
-                moneyness = x[rows_at]
+                block = puts.take(rows[at])
+                moneyness = x[rows[at]]
                 if from_boundary:
-                    moneyness = upper[rows_at, None] + moneyness * (inputs[2] * np.sqrt(inputs[3]))[:, None]
-                premium[rows_at], delta[rows_at], gamma[rows_at] = _integrate(
-                    moneyness, *inputs, part, nodes, int(count), greeks
+                    moneyness = upper[rows[at], None] + moneyness * (block.vol * np.sqrt(block.years))[:, None]
+                part = [_Side(side, squared[at]) for side, squared in sides]
+                premium[rows[at]], delta[rows[at]], gamma[rows[at]] = _integrate(
+                    moneyness, block, horizon[at], part, nodes, int(count), greeks
                 )
 
     pending = np.flatnonzero(single)
@@ -177,12 +166,12 @@ def exercise_premium(
         left = []
         for start in range(0, len(here), size):
             rows = here[start : start + size]
-            inputs = rate[rows], dividend[rows], vol[rows], years[rows]
-            squared, converged = solve_boundary(*inputs, UPPER, degree, points)
-            error[rows] = np.where(converged, _boundary_error(squared, *inputs), np.inf)
-            upper[rows] = boundary_at_expiry(*inputs[:2], UPPER) - np.sqrt(squared[:, 0])
+            block = puts.take(rows)
+            squared, converged = solve_boundary(block, UPPER, degree, points)
+            error[rows] = np.where(converged, _boundary_error(squared, block), np.inf)
+            upper[rows] = boundary_at_expiry(block.rate, block.dividend, UPPER) - np.sqrt(squared[:, 0])
             kept = (error[rows] <= tolerance) | (tier is not None) | (level == len(_TIERS) - 1)
-            fill(rows[kept], years[rows][kept], [_Side(UPPER, squared[kept])])
+            fill(rows[kept], block.years[kept], [_Side(UPPER, squared[kept])])
             used[rows[kept]] = level
             left.append(rows[~kept])
         if tier is None:
@@ -190,11 +179,13 @@ def exercise_premium(
 
     rows = np.flatnonzero(double)
     if len(rows):
-        inputs = rate[rows], dividend[rows], vol[rows], years[rows]
-        above, below, horizon = solve_crossing(*inputs, *_CROSSING_TIER)
-        error[rows] = sum(_boundary_error(squared, *inputs[:3], horizon) for squared in (above, below))
+        block = puts.take(rows)
+        above, below, horizon = solve_crossing(block, *_CROSSING_TIER)
+        closing = block._replace(years=horizon)
+        error[rows] = _boundary_error(above, closing) + _boundary_error(below, closing)
         fill(rows, horizon, [_Side(UPPER, above), _Side(LOWER, below)])
-        alive = horizon == years[rows]
+        alive = horizon == block.years
         upper[rows] = np.where(alive, -np.sqrt(above[:, 0]), -np.inf)
-        lower[rows] = np.where(alive, boundary_at_expiry(*inputs[:2], LOWER) + np.sqrt(below[:, 0]), np.inf)
+        start_lower = boundary_at_expiry(block.rate, block.dividend, LOWER)
+        lower[rows] = np.where(alive, start_lower + np.sqrt(below[:, 0]), np.inf)
     return Exercise(premium, delta, gamma, lower, upper, error, used)

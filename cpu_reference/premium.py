@@ -70,9 +70,9 @@ def fit_premium(years: float, sign: int, rate: F8, dividend: F8, vol_low: float,
     fit, weights, error = Surfaces(np.empty((0, 1)), np.empty((0, 1, 1)), 0.0), None, 0.0
     priced = np.flatnonzero(single)
     if len(priced):
-        box = box._replace(z_max=reach(*pair[priced].T, years, vol_low, vol_high))
+        box = box._replace(z_max=reach(pair[priced, 0], pair[priced, 1], years, vol_low, vol_high))
     if box.z_max > 0:
-        fit, weights, error = fit_scatter(*pair[priced].T, box)
+        fit, weights, error = fit_scatter(pair[priced, 0], pair[priced, 1], box)
         fit = trimmed(fit)
     else:  # exercise may pay, but nowhere more than a negligible premium
         priced = priced[:0]

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.linalg import qr, solve
 
-from cpu_reference.boundary import UPPER, boundary_at_expiry
+from cpu_reference.boundary import UPPER, Puts, boundary_at_expiry
 from cpu_reference.chebyshev import analysis, basis, nodes, significant, sufficient
 from cpu_reference.exercise import exercise_premium
 
@@ -61,15 +61,8 @@ def _premiums(
 ) -> tuple[F8, F8]:
     """(premium of the put (b, m), ln B (b,))."""
     with np.errstate(all="ignore"):
-        result = exercise_premium(
-            x,
-            rate,
-            dividend,
-            vol,
-            np.full(len(rate), years),
-            tolerance=tolerance,
-            from_boundary=from_boundary,
-        )
+        puts = Puts(rate, dividend, vol, np.full(len(rate), years))
+        result = exercise_premium(x, puts, tolerance=tolerance, from_boundary=from_boundary)
     return result.premium, result.upper
 
 
@@ -86,9 +79,9 @@ def reach(rate: F8, dividend: F8, years: float, low: float, high: float) -> floa
     return float(np.where(premium > NEGLIGIBLE, z + z[:, 1:2], 0.0).max())
 
 
-def _sample(rate: F8, dividend: F8, box: Box, m: int, d: int, tolerance: float) -> Surfaces:
-    """Interpolate at m × d nodes for each (rate, dividend) (n,)."""
-    n = len(rate)
+def _sample(rate: F8, dividend: F8, box: Box, size: tuple[int, int], tolerance: float) -> Surfaces:
+    """Interpolate at ``size`` (m, d) nodes for each (rate, dividend) (n,)."""
+    n, (m, d) = len(rate), size
     vol = np.tile(box.vol(nodes(m)), n)
     z = np.broadcast_to((nodes(d) + 1) / 2 * box.z_max, (n * m, d))
     values, upper = _premiums(z, np.repeat(rate, m), np.repeat(dividend, m), vol, box.years, True, tolerance)
@@ -129,10 +122,10 @@ def _between(m: int, box: Box) -> F8:
 def fit_nodes(rate: F8, dividend: F8, box: Box) -> tuple[Surfaces, float]:
     """Fit each (rate, dividend) (n,), refining ln σ and z until a tail and an off-node error are small; the error."""
     m, d = (1 if box.flat else _START[0]), _START[1]
-    some = np.unique([0, len(rate) // 2, len(rate) - 1])
+    some: I8 = np.unique(np.array([0, len(rate) // 2, len(rate) - 1], dtype=np.intp))
     tolerance = _NODE_TOLERANCES[0]
     while True:
-        fit = _sample(rate[some], dividend[some], box, m, d, tolerance)
+        fit = _sample(rate[some], dividend[some], box, (m, d), tolerance)
         size = np.abs(fit.premium).max(axis=0)
         more_m = 1 if box.flat else min(sufficient(size.sum(axis=1), _TAIL), _MOST[0])
         more_d = min(sufficient(size.sum(axis=0), _TAIL), _MOST[1])
@@ -149,7 +142,7 @@ def fit_nodes(rate: F8, dividend: F8, box: Box) -> tuple[Surfaces, float]:
     error = max(error, tail, float(size[:, -2:].sum()))
     if len(some) < len(rate):
         parts = [
-            _sample(rate[start : start + _BLOCK], dividend[start : start + _BLOCK], box, m, d, tolerance)
+            _sample(rate[start : start + _BLOCK], dividend[start : start + _BLOCK], box, (m, d), tolerance)
             for start in range(0, len(rate), _BLOCK)
         ]
         fit = _joined(parts)
@@ -167,15 +160,21 @@ def _polynomials(points: F8, degree: int) -> F8:
 
 
 def _scatter_axes(rate: F8, dividend: F8) -> F8:
-    """Coordinates (k, 1 or 2) of the scenarios along their principal axes, scaled to [−1, 1]."""
-    pair = np.stack([rate, dividend], axis=1)
+    """Coordinates (k, 1 or 2) of the scenarios along their principal axes, scaled to [−1, 1].
+
+    Logarithms of what vanishes where exercise ceases to pay, for there ln B goes to −∞.
+    """
+    pays = rate.max() > 0
+    pair = np.stack([np.log(rate) if pays else rate, dividend if pays else np.log(-dividend)], axis=1)
+    plain = np.stack([rate - rate.mean(), dividend - dividend.mean()])
+    spread = np.linalg.svd(plain, compute_uv=False)
+    if spread[1] <= 1e-9 * spread[0]:  # one line: whichever coordinate moves
+        pair = pair[:, :1] if np.ptp(rate) > 1e-3 * np.ptp(dividend) else pair[:, 1:]
     offset = pair - pair.mean(axis=0)
     _, axes = np.linalg.eigh(offset.T @ offset)
     along = offset @ axes[:, ::-1]
     low, high = along.min(axis=0), along.max(axis=0)
-    half = (high - low) / 2
-    kept = half > 1e-12 + 1e-7 * half.max()
-    return np.asarray(((along - (high + low) / 2) / np.where(kept, half, 1.0))[:, kept])
+    return np.asarray((2 * along - (high + low)) / np.maximum(high - low, 1e-300))
 
 
 def fit_scatter(rate: F8, dividend: F8, box: Box) -> tuple[Surfaces, F8 | None, float]:
@@ -187,29 +186,35 @@ def fit_scatter(rate: F8, dividend: F8, box: Box) -> tuple[Surfaces, F8 | None, 
     k = len(rate)
     if k > 2 * _DEGREES[0]:
         points = _scatter_axes(rate, dividend)
-        known = np.empty(0, dtype=np.intp)
+        known: I8 = np.empty(0, dtype=np.intp)
         for degree in _DEGREES:
             matrix = _polynomials(points, degree)
             terms = matrix.shape[1]
             if terms * 2 > k:
                 break
-            chosen = qr(matrix.T, mode="economic", pivoting=True)[2][:terms]
+            _, triangle, pivot = qr(matrix.T, mode="economic", pivoting=True)
+            if abs(triangle[-1, -1]) < 1e-9 * abs(triangle[0, 0]):  # a grid or a curve: too few ways to move
+                break
+            chosen = np.asarray(pivot[:terms], dtype=np.intp)
             weights = solve(matrix[chosen].T, matrix.T).T
             if not len(known):
                 known = chosen
                 fit, error = fit_nodes(rate[known], dividend[known], box)
             else:
                 fresh = np.setdiff1d(chosen, known)
-                part = _sample(rate[fresh], dividend[fresh], box, *fit.premium.shape[1:], fit.tolerance)
+                size = (fit.premium.shape[1], fit.premium.shape[2])
+                part = _sample(rate[fresh], dividend[fresh], box, size, fit.tolerance)
                 known = np.concatenate([known, fresh])
                 fit = _joined([fit, part])
             if error > TOLERANCE * 2:
                 break
             place = np.argsort(known)[np.searchsorted(np.sort(known), chosen)]
             used = Surfaces(fit.boundary[place], fit.premium[place], fit.tolerance)
-            worst = np.argsort(np.abs(weights).sum(axis=1) - 1e9 * np.isin(np.arange(k), chosen))[-4:]
-            t = np.array([0.0]) if box.flat else np.array([-0.9, 0.7])
-            off = _measured_error(used, weights[worst], rate[worst], dividend[worst], t, box)
+            others = np.setdiff1d(np.arange(k), chosen)
+            worst = others[np.argsort(np.abs(weights[others]).sum(axis=1))[-4:]]
+            look = np.union1d(worst, others[:: len(others) // 5])
+            t = np.array([0.0]) if box.flat else np.array([-1.0, 0.3])  # hardest at the least σ
+            off = _measured_error(used, weights[look], rate[look], dividend[look], t, box)
             if off <= 2 * TOLERANCE:
                 return used, weights, max(error, off)
     fit, error = fit_nodes(rate, dividend, box)

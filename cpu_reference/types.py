@@ -48,7 +48,8 @@ class Instruments(NamedTuple):
 
     def cut(self, rows: slice) -> "Instruments":
         """The columns cut to some rows."""
-        return self._make(column[rows] for column in self)
+        cut: Instruments = self._replace(**{name: column[rows] for name, column in self._asdict().items()})
+        return cut
 
 
 class Market(NamedTuple):

@@ -14,22 +14,17 @@ from functools import partial
 import numpy as np
 import pyarrow as pa
 
-import cpu_reference as backend
 from cpu_reference.aggregate import Holdings
+from cpu_reference.price import Valuation
 from cpu_reference.revalue import Prepared
 from cpu_reference.tail import Tail
 from cpu_reference.types import Shocks
+from gpu_var.backend import Backend, load_backend
 from gpu_var.market.factors import Factors
 from gpu_var.market.state import Underlying, shocks, underlyings
 from gpu_var.scenarios.model import ScenarioSet
 from gpu_var.tables.book import F8, I4, I8, Book
 from gpu_var.tables.config import Config
-
-BLOCK = 256
-"""Scenarios of a task. Fixed: where a block begins must not depend on the machine."""
-
-TILE = 1024
-"""Instruments between two aggregations: their profit and loss in a block (2 MB) stays in the shared cache."""
 
 BATCH_BYTES = 256 << 20
 """Cell profit and loss held at a time; one underlying at least."""
@@ -88,7 +83,7 @@ def cells_of(book: Book) -> Cells:
     return Cells((cell % n_accounts).astype(np.int32), (cell // n_accounts).astype(np.int32), of_position)
 
 
-def value(book: Book, config: Config, rows: I8, pool: Executor) -> tuple[backend.Valuation, list[Underlying]]:
+def value(book: Book, config: Config, rows: I8, backend: Backend, pool: Executor) -> tuple[Valuation, list[Underlying]]:
     """Prices and Greeks of some instruments today, per unit of the underlying in its quote currency.
 
     Args:
@@ -98,7 +93,7 @@ def value(book: Book, config: Config, rows: I8, pool: Executor) -> tuple[backend
         Arrays over all instruments of the book, NaN for those not asked for, and the underlyings that were built.
     """
     parts = underlyings(book, config, rows)
-    out = backend.Valuation(*(np.full(len(book.instruments.kind), np.nan) for _ in backend.Valuation._fields))
+    out = Valuation(*(np.full(len(book.instruments.kind), np.nan) for _ in Valuation._fields))
 
     def one(part: Underlying) -> None:
         for column, values in zip(out, backend.price(part.instruments, part.market), strict=True):
@@ -116,7 +111,9 @@ def revalue(
     parts: list[Underlying],
     sets: list[ScenarioSet],
     cells: Cells,
+    backend: Backend,
     pool: Executor,
+    threads: int,
     progress: Progress = nothing,
 ) -> Revaluation:
     """Profit and loss of every account, and the tail of every cell, in every scenario of every model.
@@ -126,24 +123,26 @@ def revalue(
         sets: the models' scenarios.
         cells: of `cells_of`.
     """
-    loop = _Loop(book, config, factors, cells, _holdings(book, cells, parts), pool, sets)
     n_scenarios = sum(len(s.name) for s in sets)
     n_cells = len(cells.account)
     out = Revaluation(
-        pnl={s.model: np.zeros((len(book.accounts.house), len(s.name))) for s in sets},
+        pnl={s.model: backend.zeros((len(book.accounts.house), len(s.name))) for s in sets},
         cell_tail={s.model: Tail(*(np.full(n_cells, np.nan) for _ in Tail._fields)) for s in sets},
         failed={},
         revaluations=sum(len(part.row) for part in parts) * n_scenarios,
     )
     done, total = 0, max(1, sum(len(part.row) for part in parts))
-    for batch in _batches(parts, cells, n_scenarios):
-        work = sum(len(part.row) for part in batch)
+    with ThreadPoolExecutor(backend.workers(threads)) as lane:
+        holdings = _holdings(book, cells, parts, backend.TILE)
+        loop = _Loop(book, config, factors, cells, holdings, backend, pool, lane, sets)
+        for batch in _batches(parts, cells, n_scenarios):
+            work = sum(len(part.row) for part in batch)
 
-        def report(fraction: float, before: int = done, work: int = work) -> None:
-            progress("revalue", (before + fraction * work) / total)
+            def report(fraction: float, before: int = done, work: int = work) -> None:
+                progress("revalue", (before + fraction * work) / total)
 
-        loop.run(batch, out, report)
-        done += work
+            loop.run(batch, out, report)
+            done += work
     return out
 
 
@@ -171,7 +170,9 @@ class _Loop:
     factors: Factors
     cells: Cells
     holdings: dict[int, list[Holdings]]
-    pool: Executor
+    backend: Backend
+    pool: Executor  # for what the host computes
+    lane: Executor  # for the backend's tasks
     sets: list[ScenarioSet]
 
     def run(self, batch: list[Underlying], into: Revaluation, report: Callable[[float], None]) -> None:
@@ -179,16 +180,19 @@ class _Loop:
 
         The models' scenarios stand side by side in one matrix, so that they share what is prepared once an underlying.
         """
+        backend = self.backend
         shock = np.concatenate([s.shock for s in self.sets])
         ends = np.cumsum([len(s.name) for s in self.sets]).tolist()
         columns = [slice(end - len(s.name), end) for s, end in zip(self.sets, ends, strict=True)]
-        blocks = [slice(b, min(b + BLOCK, c.stop)) for c in columns for b in range(c.start, c.stop, BLOCK)]
+        blocks = [
+            slice(b, min(b + backend.BLOCK, c.stop)) for c in columns for b in range(c.start, c.stop, backend.BLOCK)
+        ]
         first = self._cells(batch[0]).start
-        cell_pnl = np.zeros((self._cells(batch[-1]).stop - first, len(shock)))
+        cell_pnl = backend.zeros((self._cells(batch[-1]).stop - first, len(shock)))
 
         def prepare(part: Underlying) -> tuple[Shocks, Prepared]:
             state = shocks(self.book, self.config, self.factors, part, shock)
-            return state, backend.prepare(part.instruments, part.market, state)
+            return Shocks(*map(backend.to_device, state)), backend.prepare(part.instruments, part.market, state)
 
         def task(part: Underlying, state: Shocks, ready: Prepared, block: slice) -> None:
             own = self._cells(part)
@@ -196,13 +200,14 @@ class _Loop:
 
         prepared = list(self.pool.map(prepare, batch))
         tasks = [partial(task, p, *ready, b) for p, ready in zip(batch, prepared, strict=True) for b in blocks]
-        run_all(self.pool, tasks, report)
+        run_all(self.lane, tasks, report)
 
         def accumulate(scenarios: ScenarioSet, at: slice) -> None:
             pnl = into.pnl[scenarios.model]
             for part in batch:
                 own = self._cells(part)
-                pnl[self.cells.account[own]] += cell_pnl[own.start - first : own.stop - first, at]
+                accounts = backend.to_device(self.cells.account[own].astype(np.int64))
+                pnl[accounts] += cell_pnl[own.start - first : own.stop - first, at]
 
         step = max(1, (1 << 20) // len(shock))
         chunks = [slice(r, min(r + step, len(cell_pnl))) for r in range(0, len(cell_pnl), step)]
@@ -210,37 +215,53 @@ class _Loop:
         for s, at in zip(self.sets, columns, strict=True):
             after += [partial(self._measure, s, cell_pnl[:, at], first, rows, into) for rows in chunks]
             after.append(partial(accumulate, s, at))
-        run_all(self.pool, after)
+        run_all(self.lane, after)
 
     def _cells(self, part: Underlying) -> slice:
         begin, end = np.searchsorted(self.cells.underlying, [part.position, part.position + 1])
         return slice(int(begin), int(end))
 
     def _revalue(self, part: Underlying, state: Shocks, ready: Prepared, block: slice, out: F8) -> None:
-        buffer = np.empty((min(TILE, len(part.row)), block.stop - block.start))
+        """Profit and loss of the underlying's cells in a block; in halves of it where memory is short."""
+        width = block.stop - block.start
+        out[...] = 0.0
+        try:
+            self._fill(part, state, ready, block, out)
+        except self.backend.OUT_OF_MEMORY:
+            if width < 2:
+                raise
+            middle = block.start + width // 2
+            self._revalue(part, state, ready, slice(block.start, middle), out[:, : width // 2])
+            self._revalue(part, state, ready, slice(middle, block.stop), out[:, width // 2 :])
+
+    def _fill(self, part: Underlying, state: Shocks, ready: Prepared, block: slice, out: F8) -> None:
+        backend, n = self.backend, len(part.row)
+        buffer = backend.empty((min(backend.TILE, n), block.stop - block.start))
         for t, held in enumerate(self.holdings[part.position]):
-            rows = slice(t * TILE, min((t + 1) * TILE, len(part.row)))
+            rows = slice(t * backend.TILE, min((t + 1) * backend.TILE, n))
             tile = buffer[: rows.stop - rows.start]
-            backend.revalue(part.instruments.cut(rows), part.market, state, ready._replace(price=ready.price[rows]), block, tile)
+            cut = ready._replace(price=ready.price[rows])
+            backend.revalue(part.instruments.cut(rows), part.market, state, cut, block, tile)
             backend.aggregate(held, tile, out)
 
     def _measure(self, scenarios: ScenarioSet, cell_pnl: F8, first: int, rows: slice, into: Revaluation) -> None:
         """The tails of some cells; one whose profit and loss is not a number is marked as failed, with the reason."""
         pnl = cell_pnl[rows]
         finite = np.isfinite(pnl)
-        sound = np.asarray(finite.all(axis=1))
+        sound = self.backend.to_host(finite.all(axis=1))
         for cell in np.flatnonzero(~sound).tolist():
             at = first + rows.start + cell
             name = self.book.underlyings.name[int(self.cells.underlying[at])].as_py()
-            where = scenarios.name[int(np.flatnonzero(~finite[cell])[0])]
+            where = scenarios.name[int(np.flatnonzero(~self.backend.to_host(finite[cell]))[0])]
             reason = f"profit and loss on {name} is not finite in {scenarios.model}:{where}"
             into.failed.setdefault(at, reason)
-        measured = backend.tail(-np.where(sound[:, None], pnl, 0.0), self.config.level)
+        # A row that is not finite measures as NaN, and harms no other.
+        measured = self.backend.tail(-pnl, self.config.level)
         for column, values in zip(into.cell_tail[scenarios.model], measured, strict=True):
             column[first + rows.start : first + rows.stop] = np.where(sound, values, np.nan)
 
 
-def _holdings(book: Book, cells: Cells, parts: list[Underlying]) -> dict[int, list[Holdings]]:
+def _holdings(book: Book, cells: Cells, parts: list[Underlying], size: int) -> dict[int, list[Holdings]]:
     """For each underlying, tile by tile of its instruments, who holds how much; cells counted within the underlying."""
     p = book.positions
     held = p.quantity != 0
@@ -251,13 +272,13 @@ def _holdings(book: Book, cells: Cells, parts: list[Underlying]) -> dict[int, li
     for part in parts:
         slot[part.row] = np.arange(len(part.row))
         tile_of_part[part.position] = n_tiles
-        n_tiles += -(-len(part.row) // TILE)
+        n_tiles += -(-len(part.row) // size)
     underlying = book.instruments.underlying[instrument]
     at = slot[instrument]
-    tile = tile_of_part[underlying] + at // TILE
+    tile = tile_of_part[underlying] + at // size
     n_cells = max(1, len(cells.account))
-    order = np.argsort((tile * n_cells + cells.of_position) * TILE + at % TILE, kind="stable")
-    tile, cell, at, quantity = tile[order], cells.of_position[order], at[order] % TILE, quantity[order]
+    order = np.argsort((tile * n_cells + cells.of_position) * size + at % size, kind="stable")
+    tile, cell, at, quantity = tile[order], cells.of_position[order], at[order] % size, quantity[order]
     edges = np.searchsorted(tile, np.arange(n_tiles + 1))
     first_cell = np.searchsorted(cells.underlying, np.arange(len(book.underlyings.spot)))
 
@@ -266,7 +287,7 @@ def _holdings(book: Book, cells: Cells, parts: list[Underlying]) -> dict[int, li
         base = tile_of_part[part.position]
         out[part.position] = [
             _compressed(cell[b:e] - first_cell[part.position], at[b:e], quantity[b:e])
-            for b, e in (edges[base + t : base + t + 2] for t in range(-(-len(part.row) // TILE)))
+            for b, e in (edges[base + t : base + t + 2] for t in range(-(-len(part.row) // size)))
         ]
     return out
 
@@ -284,7 +305,7 @@ def price(book: Book, config: Config, threads: int | None = None) -> pa.Table:
         Columns instrument, price, forward, iv, delta, gamma, vega, theta, rho; iv is null but for options.
     """
     with ThreadPoolExecutor(threads or os.cpu_count()) as pool:
-        valuation, _ = value(book, config, np.arange(len(book.instruments.kind)), pool)
+        valuation, _ = value(book, config, np.arange(len(book.instruments.kind)), load_backend("cpu"), pool)
     columns = {
         name: pa.array(getattr(valuation, name), mask=np.isnan(valuation.iv) if name == "iv" else None)
         for name in ("price", "forward", "iv", "delta", "gamma", "vega", "theta", "rho")

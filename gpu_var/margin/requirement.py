@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-import cpu_reference as backend
 from cpu_reference import Tail
 from gpu_var import engine
+from gpu_var.backend import Backend, Name, load_backend
 from gpu_var.margin.addons import AddOns, Sensitivities, add_ons, sensitivities
 from gpu_var.margin.core import Core, core
 from gpu_var.market.factors import Factors
@@ -42,6 +42,7 @@ def requirement(
     config: Config,
     factors: Factors,
     *,
+    backend: Name = "cpu",
     threads: int | None = None,
     progress: engine.Progress = engine.nothing,
 ) -> Requirement:
@@ -49,10 +50,13 @@ def requirement(
 
     Args:
         book: validated by `load`, as are config and factors.
+        backend: who computes.
         threads: worker threads, all cores unless given. The result's bits do not depend on it.
         progress: called with a stage and the share of it that is done.
     """
     timings: dict[str, float] = {}
+    computes = load_backend(backend)
+    count = threads or os.cpu_count() or 1
 
     @contextmanager
     def stage(name: str) -> Iterator[None]:
@@ -62,23 +66,23 @@ def requirement(
         timings[name] = time.perf_counter() - begin
         progress(name, 1.0)
 
-    with ThreadPoolExecutor(threads or os.cpu_count()) as pool:
+    with ThreadPoolExecutor(count) as pool:
         try:
             with stage("scenarios"):
-                sets = _scenarios(book, config, factors, pool)
+                sets = _scenarios(book, config, factors, computes, pool)
             with stage("greeks"):
                 cells = engine.cells_of(book)
                 held = np.flatnonzero(book.held)
-                valuation, parts = engine.value(book, config, held, pool)
+                valuation, parts = engine.value(book, config, held, computes, pool)
             with stage("revalue"):
-                revalued = engine.revalue(book, config, factors, parts, sets, cells, pool, progress)
+                revalued = engine.revalue(book, config, factors, parts, sets, cells, computes, pool, count, progress)
             with stage("measures"):
                 fx = fx_rates(book, config.base_currency)
                 sensitivity = sensitivities(book, config, cells, valuation, fx)
                 cell_core = core(revalued.cell_tail, config)
                 extra = add_ons(book, config, cells, sensitivity, cell_core.amount, fx)
                 failed = _failed_accounts(book, cells, revalued, sensitivity, extra)
-                tails = _account_tails(revalued, failed, config)
+                tails = _account_tails(revalued, failed, config, computes)
         except BaseException:
             pool.shutdown(wait=True, cancel_futures=True)
             raise
@@ -98,7 +102,7 @@ def requirement(
     return Requirement(
         margin=_margin_table(book, config, cells, tails, sets, sensitivity, extra, failed),
         breakdown=_breakdown_table(book, cells, revalued.cell_tail, cell_core, sensitivity, extra),
-        pnl=revalued.pnl,
+        pnl={model: computes.to_host(pnl) for model, pnl in revalued.pnl.items()},
         scenarios={s.model: s.name for s in sets},
         notes=[
             f"{s.model}: the floor of simple returns, a growth of 0.01, was reached {s.floored:,} times"
@@ -110,12 +114,14 @@ def requirement(
     )
 
 
-def _scenarios(book: Book, config: Config, factors: Factors, pool: ThreadPoolExecutor) -> list[ScenarioSet]:
+def _scenarios(
+    book: Book, config: Config, factors: Factors, backend: Backend, pool: ThreadPoolExecutor
+) -> list[ScenarioSet]:
     sets = []
     if config.fhs is not None:
-        sets.append(historical(book, config, factors))
+        sets.append(historical(book, config, factors, backend))
     if config.monte_carlo is not None:
-        sets.append(monte_carlo(book, config, factors, pool))
+        sets.append(monte_carlo(book, config, factors, backend, pool))
     return sets
 
 
@@ -135,11 +141,14 @@ def _failed_accounts(
     return out
 
 
-def _account_tails(revalued: engine.Revaluation, failed: dict[int, str], config: Config) -> dict[str, Tail]:
+def _account_tails(
+    revalued: engine.Revaluation, failed: dict[int, str], config: Config, backend: Backend
+) -> dict[str, Tail]:
     """The tails of the accounts; all is NaN for a failed account, which the tables show as null."""
     out = {}
     for model, pnl in revalued.pnl.items():
-        pnl[list(failed)] = np.nan
+        if failed:
+            pnl[list(failed)] = np.nan
         step = max(1, (1 << 20) // pnl.shape[1])
         parts = [backend.tail(-pnl[r : r + step], config.level) for r in range(0, max(1, len(pnl)), step)]
         out[model] = Tail(*(np.concatenate(column) for column in zip(*parts, strict=True)))

@@ -65,7 +65,9 @@ def check(book: Book, config: Config, findings: Findings, broken: frozenset[str]
             findings.error("history", "missing; expected history.parquet, history.arrow or history.csv", kind="missing")
         return None
     known = not broken & {"underlyings", "history"}
-    factors = select_factors(book, config, findings, missing=known) if "underlyings" not in broken else None
+    factors = (
+        select_factors(book, config, findings, missing=known, refused=broken) if "underlyings" not in broken else None
+    )
     if factors is None or "dates" in broken:
         return None
     check_history(book, factors, config, where, findings, broken)

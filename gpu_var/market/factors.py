@@ -16,7 +16,7 @@ F8 = npt.NDArray[np.float64]
 Bool = npt.NDArray[np.bool_]
 Rows = npt.NDArray[np.intp]
 
-_YEARS = {"d": 1 / 365, "w": 7 / 365, "m": 1 / 12, "y": 1.0}
+_YEARS = {"d": (1, 365), "w": (7, 365), "m": (1, 12), "y": (1, 1)}
 _TENOR = re.compile(r"(\d+(?:\.\d*)?|\.\d+)([dwmy])", re.ASCII)
 _TENORS_EQUAL = 1e-9  # years: 12m and 1y are one tenor
 
@@ -92,15 +92,21 @@ def held(book: Book, as_of_us: int) -> Held:
 def tenor_years(text: str) -> float | None:
     """Years of a tenor: a positive number and d (1/365), w (7/365), m (1/12) or y; None where it is none."""
     match = _TENOR.fullmatch(text)
-    years = float(match[1]) * _YEARS[match[2]] if match else 0.0
+    if match is None:
+        return None
+    over, under = _YEARS[match[2]]
+    years = float(match[1]) * over / under
     return years if 0 < years < np.inf else None
 
 
-def select_factors(book: Book, config: Config, findings: Findings, *, missing: bool = True) -> Factors:
+def select_factors(
+    book: Book, config: Config, findings: Findings, *, missing: bool = True, refused: frozenset[str] = frozenset()
+) -> Factors:
     """The factors that concern what is held.
 
     Findings: a name that cannot be taken apart, `forward:` of an underlying without carry, two columns for one factor
-    and, with `missing`, a needed factor that history does not have. Notes: what is ignored or not shocked.
+    and, with `missing`, a needed factor that history neither has nor had among its `refused` columns. Notes: what is
+    ignored or not shocked.
     """
     files = book.files.get("history")
     label = files[0].name if files else "history"
@@ -120,6 +126,7 @@ def select_factors(book: Book, config: Config, findings: Findings, *, missing: b
     used: list[_Column] = []
     ignored: list[str] = []
     columns, odd = _columns(book, label, findings)
+    odd |= refused | {name.rpartition(":")[0] for name in refused}
     for column in columns:
         rows, wanted = concerns[column.kind]
         row = rows.get(column.owner, -1)

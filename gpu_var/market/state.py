@@ -50,6 +50,8 @@ def underlyings(book: Book, config: Config, rows: I8) -> list[Underlying]:
     )
     rows = rows[order]
     present, begin = np.unique(i.underlying[rows], return_index=True)
+    if not rows.size:
+        return []
     fx = fx_rates(book, config.base_currency)
     return [
         _underlying(book, config, int(u), part, float(fx[book.underlyings.currency[u]]))

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-import cpu_reference
+from gpu_var.backend import Backend
 from gpu_var.market.checks import window
 from gpu_var.market.factors import Factors
 from gpu_var.scenarios.model import ScenarioSet, count_floored
@@ -42,13 +42,13 @@ def scenario_dates(date: I8) -> list[str]:
     return [str(name) for name in names]
 
 
-def historical(book: Book, config: Config, factors: Factors) -> ScenarioSet:
+def historical(book: Book, config: Config, factors: Factors, backend: Backend) -> ScenarioSet:
     """The scenarios of `[fhs]`: the last `lookback` returns up to `as_of`, rescaled, over the holding period."""
     model = config.fhs
     if model is None:
         raise ValueError("[fhs] is not enabled; expected its table in the configuration")
     dates, levels = window(book.history, factors, model, config.as_of_us)
     returns = factor_returns(levels, factors.additive, config.returns)
-    volatility = cpu_reference.filter_ewma(returns, model.decay)
+    volatility = backend.to_host(backend.filter_ewma(backend.to_device(returns), model.decay))
     shock = np.sqrt(config.holding_period_days) * rescale(returns, volatility, model.scaling)
     return ScenarioSet("fhs", scenario_dates(dates), shock, count_floored(shock, factors.additive, config.returns))

@@ -5,7 +5,7 @@ from concurrent.futures import Executor
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-import cpu_reference
+from gpu_var.backend import Backend
 from gpu_var.market.checks import window
 from gpu_var.market.factors import Factors
 from gpu_var.scenarios.fhs import factor_returns
@@ -34,7 +34,7 @@ def correlation_root(residuals: F8) -> F8:
         return np.asarray((vector * np.sqrt(np.maximum(eigenvalue, 0.0))) @ vector.T)
 
 
-def monte_carlo(book: Book, config: Config, factors: Factors, pool: Executor) -> ScenarioSet:
+def monte_carlo(book: Book, config: Config, factors: Factors, backend: Backend, pool: Executor) -> ScenarioSet:
     """The paths of `[monte_carlo]`: x = √h·σ_{N+1}·y, y with the correlation of z_t = r_t/σ_t.
 
     A factor's number is a function of (seed, path, step 0, its index among the run's factors) alone. Constant factors
@@ -45,21 +45,24 @@ def monte_carlo(book: Book, config: Config, factors: Factors, pool: Executor) ->
         raise ValueError("[monte_carlo] is not enabled; expected its table in the configuration")
     _, levels = window(book.history, factors, model, config.as_of_us)
     returns = factor_returns(levels, factors.additive, config.returns)
-    volatility = cpu_reference.filter_ewma(returns, model.decay)
-    moving = (volatility > 0.0).all(axis=0)
-    root = correlation_root(returns[:, moving] / volatility[:-1, moving])
-    scale = np.sqrt(config.holding_period_days) * volatility[-1, moving]
+    volatility = backend.to_host(backend.filter_ewma(backend.to_device(returns), model.decay))
+    moving = np.flatnonzero((volatility > 0.0).all(axis=0))
+    # Constant factors keep their place among the draws, with a root of 0.
+    root = np.zeros((len(factors.names), len(factors.names)))
+    root[np.ix_(moving, moving)] = correlation_root(returns[:, moving] / volatility[:-1, moving])
+    root = backend.to_device(root)
+    scale = np.sqrt(config.holding_period_days) * volatility[-1]
     shock = np.zeros((model.paths, len(factors.names)))
 
     def draw(first: int) -> None:
         rows = slice(first, min(first + _BLOCK, model.paths))
         n = rows.stop - first
-        independent = cpu_reference.normals(model.seed, 0, first, (n, len(factors.names)))[:, moving]
-        y = np.empty_like(independent)
-        cpu_reference.correlate(independent, root, y)
+        y = backend.empty((n, len(factors.names)))
+        backend.correlate(backend.normals(model.seed, 0, first, y.shape), root, y)
+        moves = backend.to_host(y) * scale
         if model.copula == "student_t" and model.dof is not None:
-            y *= cpu_reference.student_t_mixing(model.seed, 0, first, n, model.dof)[:, None]
-        shock[rows, moving] = y * scale
+            moves *= backend.student_t_mixing(model.seed, 0, first, n, model.dof)[:, None]
+        shock[rows] = moves
 
     for _ in pool.map(draw, range(0, model.paths, _BLOCK)):
         pass

@@ -31,7 +31,7 @@ def history(table: Columns | None) -> tuple[History, frozenset[str]]:
     level = np.empty((table.rows, len(names)))
     for i, name in enumerate(names):
         level[:, i] = table.numbers(name)
-    broken = {name for name in names if name in table.bad}
+    broken = {name for name in names if name in table.bad} | table.raw.refused
     if "date" in table.bad or "date" not in table or not table.raw.whole:
         broken.add("dates")
     return History(date, names, level), frozenset(broken)

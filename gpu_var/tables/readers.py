@@ -16,6 +16,8 @@ from gpu_var.tables.schema import FACTORS, HISTORY, Column, Table, Type, factor_
 
 I8 = npt.NDArray[np.int64]
 
+_UNNAMED = "''"  # how a message shows a column without a name
+
 
 @dataclass
 class Raw:
@@ -121,8 +123,8 @@ def _typed(
     else:
         index = [schema.get_field_index(name) for name in wanted]
         data = _ipc(file, index).read_all()
-        data.validate(full=True)
         rows = data.num_rows if wanted else _ipc(file).read_all().num_rows
+    data.validate(full=True)  # text that is not UTF-8, offsets beyond the end
     yield part, {name: _canonical(data[name], column_of(table, name).type) for name in wanted}, rows
 
 
@@ -145,7 +147,9 @@ def _known(
     seen: set[str] = set()
     for name in names:
         if name in seen:
-            findings.error(label, "repeated; expected one column of a name", place=part, column=name, kind="repeated")
+            findings.error(
+                label, "repeated; expected one column of a name", place=part, column=name or _UNNAMED, kind="repeated"
+            )
         seen.add(name)
     known = [name for name in dict.fromkeys(names) if name in table.names or (table is HISTORY and factor_kind(name))]
     absent = [name for name in table.names if name not in seen]
@@ -158,8 +162,7 @@ def _known(
             prefix = nearest(name.partition(":")[0], FACTORS)
             meant = prefix and f"{prefix}:{name.partition(':')[2]}"
         if meant is None:
-            if table is not HISTORY:  # of history's, the ignored factors' note speaks
-                ignored.append(f"{name} ({part})")
+            ignored.append(f"{name or _UNNAMED} ({part})")
         elif meant in absent and table[meant].required:
             hints.setdefault(meant, name)
         else:

@@ -79,6 +79,7 @@ TEXT = [
     ("zero bytes", {"vols__csv": ""}, "vols.csv: a file of zero bytes; expected a header"),
     ("header only", {"vols__csv": V}, "vols.csv: empty; expected at least one row"),
     ("repeated", {"fx__csv": "currency,rate,rate\nEUR,1,2\n"}, "fx.csv, column rate: repeated"),
+    ("unnamed, repeated", {"fx__csv": "currency,rate,,\nEUR,1,,\n"}, "fx.csv, column '': repeated"),
     ("long name", {"positions__csv": P + "A" * 1001 + ",BTC-C,1\n"}, "line 2, column account: 'AAAA"),
     ("control character", {"positions__csv": P + "A\x07,BTC-C,1\n"}, r"'A\x07' holds a control character"),
     ("no account", {"positions__csv": P + ",BTC-C,1\n"}, "positions.csv line 2, column account: empty"),

@@ -2,13 +2,14 @@
 
 import numpy as np
 import pytest
-import QuantLib
+import QuantLib as ql  # noqa: N813, its own manual's name
 from scipy.interpolate import CubicSpline
 from scipy.linalg import solve_banded
 
 from cpu_reference import american as american_module
 from cpu_reference.american import american, american_greeks
 from cpu_reference.black import black
+from cpu_reference.boundary import Puts
 from cpu_reference.exercise import exercise_premium
 
 CALL, PUT = 1, -1
@@ -40,7 +41,7 @@ def test_premium_of_andersen_lake_offengenden():
     """Their table 2: S = K = 100, r = q = 5 %, σ = 25 %, T = 1, premium 0.106952702747."""
     premium = american(100, 100, 1, 0.05, 0.05, 0.25, PUT) - european(100, 100, 1, 0.05, 0.05, 0.25, PUT)
     assert premium == pytest.approx(0.106952702747, abs=2e-7)
-    exact = exercise_premium(np.zeros((1, 1)), *np.array([[0.05], [0.05], [0.25], [1.0]]), tolerance=0.0)
+    exact = exercise_premium(np.zeros((1, 1)), Puts(*np.array([[0.05], [0.05], [0.25], [1.0]])), tolerance=0.0)
     assert 100 * exact.premium[0, 0] == pytest.approx(0.106952702747, abs=5e-10)
 
 
@@ -57,14 +58,14 @@ def test_puts_of_geske_johnson():
 
 
 def quantlib(spot, strike, days, rate, dividend, vol, sign):
-    today, counter = QuantLib.Date(1, 1, 2020), QuantLib.Actual365Fixed()
-    QuantLib.Settings.instance().evaluationDate = today
-    curves = [QuantLib.YieldTermStructureHandle(QuantLib.FlatForward(today, float(x), counter)) for x in (dividend, rate)]
-    surface = QuantLib.BlackVolTermStructureHandle(QuantLib.BlackConstantVol(today, QuantLib.NullCalendar(), float(vol), counter))
-    process = QuantLib.BlackScholesMertonProcess(QuantLib.QuoteHandle(QuantLib.SimpleQuote(float(spot))), *curves, surface)
-    payoff = QuantLib.PlainVanillaPayoff(QuantLib.Option.Call if sign > 0 else QuantLib.Option.Put, float(strike))
-    option = QuantLib.VanillaOption(payoff, QuantLib.AmericanExercise(today, today + int(days)))
-    option.setPricingEngine(QuantLib.QdFpAmericanEngine(process, QuantLib.QdFpAmericanEngine.highPrecisionScheme()))
+    today, counter = ql.Date(1, 1, 2020), ql.Actual365Fixed()
+    ql.Settings.instance().evaluationDate = today
+    curves = [ql.YieldTermStructureHandle(ql.FlatForward(today, float(x), counter)) for x in (dividend, rate)]
+    surface = ql.BlackVolTermStructureHandle(ql.BlackConstantVol(today, ql.NullCalendar(), float(vol), counter))
+    process = ql.BlackScholesMertonProcess(ql.QuoteHandle(ql.SimpleQuote(float(spot))), *curves, surface)
+    payoff = ql.PlainVanillaPayoff(ql.Option.Call if sign > 0 else ql.Option.Put, float(strike))
+    option = ql.VanillaOption(payoff, ql.AmericanExercise(today, today + int(days)))
+    option.setPricingEngine(ql.QdFpAmericanEngine(process, ql.QdFpAmericanEngine.highPrecisionScheme()))
     return option.NPV()
 
 
@@ -160,7 +161,7 @@ def test_converged(wide):
     unit, x = np.where(put, strike, spot), -sign * np.log(spot / strike)
     r, q = np.where(put, rate, dividend), np.where(put, dividend, rate)
     with np.errstate(all="ignore"):
-        exact = exercise_premium(x[:, None], r, q, vol, years, tolerance=0.0)
+        exact = exercise_premium(x[:, None], Puts(r, q, vol, years), tolerance=0.0)
     reference = european(spot, strike, years, rate, dividend, vol, sign) + unit * exact.premium[:, 0]
     reference = np.maximum(reference, sign * (spot - strike))
     error = np.abs(price - reference) / spot
@@ -231,14 +232,14 @@ def test_extreme_input_is_finite():
 @pytest.mark.parametrize("forward_from_rate", [False, True])
 def test_greeks(forward_from_rate, monkeypatch):
     """Against central differences of the price, the exercise region and its edge left out."""
-    spot, strike, years, rate, dividend, vol, sign = scatter(5, 150, False)
+    spot, strike, years, rate, dividend, vol, sign = scatter(5, 80, False)
     greeks = american_greeks(spot, strike, years, rate, dividend, vol, sign, forward_from_rate)
     assert greeks.price == pytest.approx(american(spot, strike, years, rate, dividend, vol, sign), abs=1e-9)
     monkeypatch.setattr(american_module, "TOLERANCE", 0.0)  # one boundary degree, so that differences are smooth
     alive = greeks.gamma > 0
     intrinsic = np.maximum(sign * (spot - strike), 0)
     away = greeks.price > intrinsic + 2e-3 * strike
-    assert away.sum() > 90
+    assert away.sum() > 45
 
     def difference(bump, **moved):
         base = {"spot": spot, "years": years, "rate": rate, "dividend": dividend, "vol": vol}
@@ -254,7 +255,7 @@ def test_greeks(forward_from_rate, monkeypatch):
     assert greeks.vega[away] == pytest.approx(difference(h, vol=one), abs=1e-3)
     assert greeks.theta[away] == pytest.approx(difference(1e-5, years=one) / -365, abs=2e-5)
     moved = {"rate": one} if forward_from_rate else {"rate": one, "dividend": one}
-    assert greeks.rho[away] == pytest.approx(difference(h, **moved), abs=1e-3)
+    assert greeks.rho[away] == pytest.approx(difference(2e-5, **moved), abs=1e-3)
     bump = 2e-3 * spot
     up, down = (american(spot + s * bump, strike, years, rate, dividend, vol, sign) for s in (1, -1))
     second = ((up + down - 2 * greeks.price) / bump**2 * spot)[away]

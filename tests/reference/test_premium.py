@@ -82,6 +82,7 @@ SCATTER = {
     "both": (0.5, 0.05 + shifts(0.004, 1), 0.01 + shifts(0.004, 2)),
     "forward at r = 0": (0.5, 0.0, shifts(0.03, 3)),
     "all signs": (0.5, shifts(0.01, 4), np.abs(shifts(0.01, 5))),
+    "grid": (0.5, np.tile([0.02, 0.03, 0.04, 0.05], SCENARIOS // 4), np.repeat([0.01, 0.02, 0.03], SCENARIOS // 3)),
     "few": (0.5, np.repeat([0.03, 0.04], SCENARIOS // 2), 0.02),
 }
 

@@ -1,0 +1,40 @@
+"""Where this backend's arrays live — in the host's memory — and how the engine should cut its work for it."""
+
+import numpy as np
+import numpy.typing as npt
+
+from cpu_reference.types import F8
+
+BLOCK = 256
+"""Scenarios of a task. Fixed: where a block begins must not depend on the machine."""
+
+TILE = 1024
+"""Instruments between two aggregations: their profit and loss in a block (2 MB) stays in the shared cache."""
+
+OUT_OF_MEMORY: tuple[type[BaseException], ...] = (MemoryError,)
+"""What an allocation raises that a smaller tile may avoid."""
+
+
+def workers(threads: int) -> int:
+    """Tasks to run at a time."""
+    return threads
+
+
+def zeros(shape: tuple[int, ...]) -> F8:
+    """A float64 array of zeros."""
+    return np.zeros(shape)
+
+
+def empty(shape: tuple[int, ...]) -> F8:
+    """A float64 array to be overwritten."""
+    return np.empty(shape)
+
+
+def to_device(array: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
+    """The array where the backend computes."""
+    return array
+
+
+def to_host(array: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
+    """The array as NumPy's."""
+    return array
