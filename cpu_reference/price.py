@@ -29,12 +29,13 @@ class Valuation(NamedTuple):
     bucket_delta: F8  # undiscounted N(sign·d₁) on the forward, normal N(sign·d), in [0, 1]; NaN but for live options
 
 
-def price(instruments: Instruments, market: Market) -> Valuation:
+def price(instruments: Instruments, market: Market, rho: bool = True) -> Valuation:
     """Value and differentiate every instrument today.
 
     Args:
         instruments: (n,) columns; an option's own `vol` replaces the smile.
         market: the underlying's market; only `today`, `smile_today` and the scalars are read.
+        rho: whether it is asked for; without it the rho of American options, which costs most, is NaN.
 
     Returns:
         (n,) columns. NaN where an unexpired option has no volatility, neither of its own nor from a smile.
@@ -70,9 +71,11 @@ def price(instruments: Instruments, market: Market) -> Valuation:
     if rows.size:
         _volatilities(instruments, market, rows, out)
         american = instruments.american[rows]
-        for choice, value in ((~american, _bachelier if market.normal else _black), (american, _american)):
-            if choice.any():
-                value(instruments, market, rows[choice], out)
+        if not american.all():
+            european = _bachelier if market.normal else _black
+            european(instruments, market, rows[~american], out)
+        if american.any():
+            _american(instruments, market, rows[american], out, rho)
     return out
 
 
@@ -134,7 +137,7 @@ def _bachelier(instruments: Instruments, market: Market, rows: I8, out: Valuatio
     out.rho[rows] = -years * value + (by_forward * years * forward if market.forward_from_rate else 0.0)
 
 
-def _american(instruments: Instruments, market: Market, rows: I8, out: Valuation) -> None:
+def _american(instruments: Instruments, market: Market, rows: I8, out: Valuation, rho: bool) -> None:
     """American options on a lognormal underlying: constant rate r and dividend yield q = r − ln(F/S)/T."""
     years = market.today.years[instruments.maturity[rows]]
     rate = market.today.rate[instruments.maturity[rows]]
@@ -147,6 +150,7 @@ def _american(instruments: Instruments, market: Market, rows: I8, out: Valuation
         out.iv[rows],
         instruments.sign[rows],
         market.forward_from_rate,
+        with_rho=rho,
     )
     for column in ("price", "delta", "gamma", "vega", "theta", "rho"):
         getattr(out, column)[rows] = getattr(greeks, column)

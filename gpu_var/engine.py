@@ -52,6 +52,7 @@ class Revaluation:
     pnl: dict[str, F8]  # model -> (n_accounts, n_scenarios), base currency, gains positive
     cell_tail: dict[str, Tail]  # model -> (n_cells,); NaN where a cell's P&L is not finite
     failed: dict[int, str]  # cell -> why its P&L is not a number
+    direct: set[int]  # underlyings with American options that some scenario prices without a shared fit
     revaluations: int  # instruments × scenarios
 
 
@@ -59,7 +60,7 @@ def run_all(
     pool: Executor, tasks: Sequence[Callable[[], None]], report: Callable[[float], None] = lambda _: None
 ) -> None:
     """Run tasks on the pool, reporting the share done; the first failure, or an interrupt, cancels the rest."""
-    pending: set[Future[None]] = {pool.submit(task) for task in tasks}
+    pending: set[Future[None]] = {pool.submit(_quietly, task) for task in tasks}
     try:
         while pending:
             # The timeout lets a signal reach the main thread while every worker is busy.
@@ -73,6 +74,12 @@ def run_all(
         raise
 
 
+def _quietly(task: Callable[[], None]) -> None:
+    """Without warnings of overflow: a cell whose profit and loss is not finite is found, and named, when measured."""
+    with np.errstate(all="ignore"):
+        task()
+
+
 def cells_of(book: Book) -> Cells:
     """The cells of a book's non-zero positions."""
     p = book.positions
@@ -83,11 +90,14 @@ def cells_of(book: Book) -> Cells:
     return Cells((cell % n_accounts).astype(np.int32), (cell // n_accounts).astype(np.int32), of_position)
 
 
-def value(book: Book, config: Config, rows: I8, backend: Backend, pool: Executor) -> tuple[Valuation, list[Underlying]]:
+def value(
+    book: Book, config: Config, rows: I8, backend: Backend, pool: Executor, rho: bool = False
+) -> tuple[Valuation, list[Underlying]]:
     """Prices and Greeks of some instruments today, per unit of the underlying in its quote currency.
 
     Args:
         rows: rows of Book.instruments.
+        rho: whether rho is asked for; it costs American options two thirds more.
 
     Returns:
         Arrays over all instruments of the book, NaN for those not asked for, and the underlyings that were built.
@@ -96,7 +106,7 @@ def value(book: Book, config: Config, rows: I8, backend: Backend, pool: Executor
     out = Valuation(*(np.full(len(book.instruments.kind), np.nan) for _ in Valuation._fields))
 
     def one(part: Underlying) -> None:
-        for column, values in zip(out, backend.price(part.instruments, part.market), strict=True):
+        for column, values in zip(out, backend.price(part.instruments, part.market, rho), strict=True):
             column[part.row] = values
 
     for _ in pool.map(one, parts):
@@ -129,6 +139,7 @@ def revalue(
         pnl={s.model: backend.zeros((len(book.accounts.house), len(s.name))) for s in sets},
         cell_tail={s.model: Tail(*(np.full(n_cells, np.nan) for _ in Tail._fields)) for s in sets},
         failed={},
+        direct=set(),
         revaluations=sum(len(part.row) for part in parts) * n_scenarios,
     )
     done, total = 0, max(1, sum(len(part.row) for part in parts))
@@ -199,6 +210,9 @@ class _Loop:
             self._revalue(part, state, ready, block, cell_pnl[own.start - first : own.stop - first, block])
 
         prepared = list(self.pool.map(prepare, batch))
+        for part, (_, ready) in zip(batch, prepared, strict=True):
+            if any(premium.direct.any() for premium in ready.premium.values()):
+                into.direct.add(part.position)
         tasks = [partial(task, p, *ready, b) for p, ready in zip(batch, prepared, strict=True) for b in blocks]
         run_all(self.lane, tasks, report)
 
@@ -305,7 +319,7 @@ def price(book: Book, config: Config, threads: int | None = None) -> pa.Table:
         Columns instrument, price, forward, iv, delta, gamma, vega, theta, rho; iv is null but for options.
     """
     with ThreadPoolExecutor(threads or os.cpu_count()) as pool:
-        valuation, _ = value(book, config, np.arange(len(book.instruments.kind)), load_backend("cpu"), pool)
+        valuation, _ = value(book, config, np.arange(len(book.instruments.kind)), load_backend("cpu"), pool, rho=True)
     columns = {
         name: pa.array(getattr(valuation, name), mask=np.isnan(valuation.iv) if name == "iv" else None)
         for name in ("price", "forward", "iv", "delta", "gamma", "vega", "theta", "rho")

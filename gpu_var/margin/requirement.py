@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+from threadpoolctl import threadpool_limits
 
 from cpu_reference import Tail
 from gpu_var import engine
@@ -66,7 +67,8 @@ def requirement(
         timings[name] = time.perf_counter() - begin
         progress(name, 1.0)
 
-    with ThreadPoolExecutor(count) as pool:
+    # One BLAS thread: the cores are ours already, and several may round differently.
+    with threadpool_limits(limits=1, user_api="blas"), ThreadPoolExecutor(count) as pool:
         try:
             with stage("scenarios"):
                 sets = _scenarios(book, config, factors, computes, pool)
@@ -76,7 +78,7 @@ def requirement(
                 valuation, parts = engine.value(book, config, held, computes, pool)
             with stage("revalue"):
                 revalued = engine.revalue(book, config, factors, parts, sets, cells, computes, pool, count, progress)
-            with stage("measures"):
+            with stage("measures"), np.errstate(over="ignore", invalid="ignore"):
                 fx = fx_rates(book, config.base_currency)
                 sensitivity = sensitivities(book, config, cells, valuation, fx)
                 cell_core = core(revalued.cell_tail, config)
@@ -104,11 +106,7 @@ def requirement(
         breakdown=_breakdown_table(book, cells, revalued.cell_tail, cell_core, sensitivity, extra),
         pnl={model: computes.to_host(pnl) for model, pnl in revalued.pnl.items()},
         scenarios={s.model: s.name for s in sets},
-        notes=[
-            f"{s.model}: the floor of simple returns, a growth of 0.01, was reached {s.floored:,} times"
-            for s in sets
-            if s.floored
-        ],
+        notes=_notes(book, sets, revalued),
         counts=counts,
         timings=timings,
     )

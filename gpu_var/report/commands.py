@@ -2,7 +2,6 @@
 
 import sys
 import time
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -70,9 +69,7 @@ def run(
                 _say(f"{out} holds this run already, whole: nothing to do", quiet)
                 return DONE
             begun = True
-            with ProgressBar(not quiet) as progress, warnings.catch_warnings():
-                # An account whose numbers overflow fails, and is told by its status.
-                warnings.filterwarnings("ignore", "overflow encountered", RuntimeWarning)
+            with ProgressBar(not quiet) as progress:
                 result = compute(
                     loaded.book,
                     loaded.config,

@@ -3,7 +3,6 @@
 from concurrent.futures import Executor
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from gpu_var.backend import Backend
 from gpu_var.market.checks import window
@@ -20,18 +19,16 @@ _BLOCK = 4096
 def correlation_root(residuals: F8) -> F8:
     """Symmetric square root of the Pearson correlation, negative eigenvalues set to 0.
 
-    The symmetric root does not depend on the signs of the eigenvectors. One BLAS thread, because several may round
-    differently.
+    The symmetric root does not depend on the signs of the eigenvectors.
 
     Args:
         residuals: (n_dates, n_factors) returns over their volatility, none of them constant.
     """
     if residuals.shape[1] == 0:
         return np.zeros((0, 0))
-    with threadpool_limits(limits=1, user_api="blas"):
-        correlation = np.atleast_2d(np.corrcoef(residuals, rowvar=False))
-        eigenvalue, vector = np.linalg.eigh(correlation)
-        return np.asarray((vector * np.sqrt(np.maximum(eigenvalue, 0.0))) @ vector.T)
+    correlation = np.atleast_2d(np.corrcoef(residuals, rowvar=False))
+    eigenvalue, vector = np.linalg.eigh(correlation)
+    return np.asarray((vector * np.sqrt(np.maximum(eigenvalue, 0.0))) @ vector.T)
 
 
 def monte_carlo(book: Book, config: Config, factors: Factors, backend: Backend, pool: Executor) -> ScenarioSet:

@@ -229,6 +229,14 @@ def test_extreme_input_is_finite():
         assert (price >= np.maximum(sign * (spot - 1), 0)).all()
 
 
+def test_nan_is_kept():
+    vol = np.array([0.2, np.nan, 0.2])
+    rate = np.array([0.05, 0.05, np.nan])
+    assert np.isnan(american(100, 100, 1, rate, 0.02, vol, PUT)).tolist() == [False, True, True]
+    for column in american_greeks(100, 100, 1, rate, 0.02, vol, PUT, True):
+        assert np.isnan(column).tolist() == [False, True, True]
+
+
 @pytest.mark.parametrize("forward_from_rate", [False, True])
 def test_greeks(forward_from_rate, monkeypatch):
     """Against central differences of the price, the exercise region and its edge left out."""
