@@ -112,6 +112,22 @@ def requirement(
     )
 
 
+def _notes(book: Book, sets: list[ScenarioSet], revalued: engine.Revaluation) -> list[str]:
+    notes = [
+        f"{s.model}: the floor of simple returns, a growth of 0.01, was reached {s.floored:,} times"
+        for s in sets
+        if s.floored
+    ]
+    if revalued.direct:
+        names = [book.underlyings.name[u].as_py() for u in sorted(revalued.direct)]
+        more = f" and {len(names) - 5:,} more" if len(names) > 5 else ""
+        notes.append(
+            f"American options on {', '.join(names[:5])}{more}: in some scenarios exercise is optimal between two "
+            "boundaries, and these were priced one by one, slowly"
+        )
+    return notes
+
+
 def _scenarios(
     book: Book, config: Config, factors: Factors, backend: Backend, pool: ThreadPoolExecutor
 ) -> list[ScenarioSet]:
