@@ -5,7 +5,7 @@ Plain arrays in, plain arrays out; nothing of `gpu_var`. Losses and profits are 
 
 from cpu_reference.aggregate import Holdings, aggregate
 from cpu_reference.arrays import BLOCK, OUT_OF_MEMORY, TILE, empty, to_device, to_host, workers, zeros
-from cpu_reference.filter import filter_ewma
+from cpu_reference.filter import filter_ewma, steady
 from cpu_reference.normals import correlate, normals, student_t_mixing
 from cpu_reference.price import Valuation, price
 from cpu_reference.revalue import Prepared, prepare, revalue
@@ -33,6 +33,7 @@ __all__ = [
     "prepare",
     "price",
     "revalue",
+    "steady",
     "student_t_mixing",
     "tail",
     "to_device",

@@ -2,14 +2,15 @@
 
 import numpy as np
 
-from cpu_reference.types import F8
+from cpu_reference.types import F8, Bool
 
 
 def filter_ewma(returns: F8, decay: float) -> F8:
     """Exponentially weighted volatility that knows only the past.
 
     σ²₁ is the sample variance (ddof 1) of all returns, σ²ₜ₊₁ = λσ²ₜ + (1 − λ)r²ₜ (RiskMetrics 1996, eq. 5.3; as the
-    filter of Hull & White 1998 and Barone-Adesi, Giannopoulos & Vosper 1999).
+    filter of Hull & White 1998 and Barone-Adesi, Giannopoulos & Vosper 1999). Where the returns do not vary but for
+    rounding (a crawling peg), σ²₁ is their mean square instead, because their variance says nothing.
 
     Args:
         returns: (n_dates, n_factors), oldest first.
@@ -21,6 +22,13 @@ def filter_ewma(returns: F8, decay: float) -> F8:
     n = len(returns)
     variance = np.empty((n + 1, returns.shape[1]))
     variance[0] = returns.var(axis=0, ddof=1)
+    still = steady(returns)
+    variance[0, still] = (returns[:, still] ** 2).mean(axis=0)
     for t in range(n):
         variance[t + 1] = decay * variance[t] + (1.0 - decay) * returns[t] ** 2
     return np.sqrt(variance)
+
+
+def steady(returns: F8) -> Bool:
+    """(n_factors,): the returns' variance is rounding, below 1e-12 of their mean square."""
+    return np.asarray(returns.var(axis=0, ddof=1) <= 1e-12 * (returns**2).mean(axis=0))

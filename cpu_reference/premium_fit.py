@@ -131,7 +131,7 @@ def fit_nodes(rate: F8, dividend: F8, box: Box) -> tuple[Surfaces, float]:
         more_d = min(sufficient(size.sum(axis=0), _TAIL), _MOST[1])
         if (more_m, more_d) == (m, d):
             error = _measured_error(fit, np.eye(len(some)), rate[some], dividend[some], _between(m, box), box)
-            if error <= TOLERANCE or (m >= _MOST[0] and d >= _MOST[1]):
+            if error <= TOLERANCE or ((box.flat or m >= _MOST[0]) and d >= _MOST[1]):
                 break
             if tolerance > _NODE_TOLERANCES[-1]:
                 tolerance = _NODE_TOLERANCES[-1]

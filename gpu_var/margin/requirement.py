@@ -118,6 +118,12 @@ def _notes(book: Book, sets: list[ScenarioSet], revalued: engine.Revaluation) ->
         for s in sets
         if s.floored
     ]
+    notes += [
+        f"{s.model}: the returns of {', '.join(s.steady)} do not vary over the look-back; "
+        + ("their shock is 0" if s.model == "monte_carlo" else "their filter starts from the mean square")
+        for s in sets
+        if s.steady
+    ]
     if revalued.direct:
         names = [book.underlyings.name[u].as_py() for u in sorted(revalued.direct)]
         more = f" and {len(names) - 5:,} more" if len(names) > 5 else ""

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+import cpu_reference
 from gpu_var.backend import Backend
 from gpu_var.market.checks import window
 from gpu_var.market.factors import Factors
@@ -42,6 +43,12 @@ def scenario_dates(date: I8) -> list[str]:
     return [str(name) for name in names]
 
 
+def steady_factors(returns: F8, factors: Factors) -> tuple[str, ...]:
+    """The factors that move by the same return every day, such as a crawling peg."""
+    still = cpu_reference.steady(returns) & (returns != 0.0).any(axis=0)
+    return tuple(factors.names[f] for f in np.flatnonzero(still))
+
+
 def historical(book: Book, config: Config, factors: Factors, backend: Backend) -> ScenarioSet:
     """The scenarios of `[fhs]`: the last `lookback` returns up to `as_of`, rescaled, over the holding period."""
     model = config.fhs
@@ -51,4 +58,5 @@ def historical(book: Book, config: Config, factors: Factors, backend: Backend) -
     returns = factor_returns(levels, factors.additive, config.returns)
     volatility = backend.to_host(backend.filter_ewma(backend.to_device(returns), model.decay))
     shock = np.sqrt(config.holding_period_days) * rescale(returns, volatility, model.scaling)
-    return ScenarioSet("fhs", scenario_dates(dates), shock, count_floored(shock, factors.additive, config.returns))
+    floored = count_floored(shock, factors.additive, config.returns)
+    return ScenarioSet("fhs", scenario_dates(dates), shock, floored, steady_factors(returns, factors))

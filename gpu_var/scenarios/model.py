@@ -16,6 +16,7 @@ class ScenarioSet:
     name: list[str]  # (n_scenarios,)
     shock: F8  # (n_scenarios, n_factors): returns, or differences for additive factors
     floored: int  # shocks below the floor of simple returns
+    steady: tuple[str, ...]  # factors whose returns do not vary, though they are not 0
 
 
 def count_floored(shock: F8, additive: np.typing.NDArray[np.bool_], returns: str) -> int:

@@ -4,10 +4,11 @@ from concurrent.futures import Executor
 
 import numpy as np
 
+import cpu_reference
 from gpu_var.backend import Backend
 from gpu_var.market.checks import window
 from gpu_var.market.factors import Factors
-from gpu_var.scenarios.fhs import factor_returns
+from gpu_var.scenarios.fhs import factor_returns, steady_factors
 from gpu_var.scenarios.model import ScenarioSet, count_floored
 from gpu_var.tables.book import F8, Book
 from gpu_var.tables.config import Config
@@ -35,7 +36,7 @@ def monte_carlo(book: Book, config: Config, factors: Factors, backend: Backend, 
     """The paths of `[monte_carlo]`: x = √h·σ_{N+1}·y, y with the correlation of z_t = r_t/σ_t.
 
     A factor's number is a function of (seed, path, step 0, its index among the run's factors) alone. Constant factors
-    have shock 0 and are left out of the correlation.
+    have shock 0 and are left out of the correlation, and so do those whose returns are constant.
     """
     model = config.monte_carlo
     if model is None:
@@ -43,8 +44,8 @@ def monte_carlo(book: Book, config: Config, factors: Factors, backend: Backend, 
     _, levels = window(book.history, factors, model, config.as_of_us)
     returns = factor_returns(levels, factors.additive, config.returns)
     volatility = backend.to_host(backend.filter_ewma(backend.to_device(returns), model.decay))
-    moving = np.flatnonzero((volatility > 0.0).all(axis=0))
-    # Constant factors keep their place among the draws, with a root of 0.
+    moving = np.flatnonzero(~cpu_reference.steady(returns))
+    # Factors whose returns do not vary keep their place among the draws, with a root of 0.
     root = np.zeros((len(factors.names), len(factors.names)))
     root[np.ix_(moving, moving)] = correlation_root(returns[:, moving] / volatility[:-1, moving])
     root = backend.to_device(root)
@@ -64,4 +65,5 @@ def monte_carlo(book: Book, config: Config, factors: Factors, backend: Backend, 
     for _ in pool.map(draw, range(0, model.paths, _BLOCK)):
         pass
     names = np.arange(model.paths).astype(str).tolist()
-    return ScenarioSet("monte_carlo", names, shock, count_floored(shock, factors.additive, config.returns))
+    floored = count_floored(shock, factors.additive, config.returns)
+    return ScenarioSet("monte_carlo", names, shock, floored, steady_factors(returns, factors))

@@ -69,3 +69,9 @@ def test_aggregate_is_a_sparse_product_added_to_what_is_there() -> None:
     np.testing.assert_array_equal(out[4], before[4])
     with pytest.raises(ValueError, match="scenarios"):
         aggregate(Holdings(cell, start, columns, dense[cell][rows, columns]), pnl, out[:, :3])
+
+
+def test_ewma_of_returns_that_do_not_vary_starts_from_their_mean_square() -> None:
+    returns = np.full((50, 1), 0.001) * (1.0 + 1e-13 * np.random.default_rng(0).normal(size=(50, 1)))
+    np.testing.assert_allclose(filter_ewma(returns, 0.97), 0.001, rtol=1e-9)
+    np.testing.assert_array_equal(filter_ewma(np.zeros((5, 1)), 0.97), 0.0)

@@ -159,3 +159,12 @@ def test_vol_outside_the_range_is_refused():
 def test_no_instruments():
     tile = Tile(1, PUT, 0.04, 0.02, 0.2, 0.5)
     assert tile.price(rows=slice(0, 0)).shape == (0, SCENARIOS)
+
+
+def test_one_volatility_and_an_extreme_carry_is_fitted_and_ends():
+    fit = fit_premium(1.9168, PUT, np.array([0.0]), np.array([-3.7092]), 0.3389, 0.3389)
+    assert fit.error < 1e-5
+    spot = np.exp(np.linspace(-2.0, 0.5, 9))[:, None]
+    european = black(spot * np.exp(3.7092 * 1.9168), 1.0, 0.3389 * np.sqrt(1.9168), PUT)
+    out = american_from_premium(fit, np.log(spot), np.full((9, 1), 0.3389), european, slice(0, 1), np.empty((9, 1)))
+    np.testing.assert_allclose(out, american(spot, 1.0, 1.9168, 0.0, -3.7092, 0.3389, PUT), atol=AIM)

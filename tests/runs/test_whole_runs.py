@@ -1,5 +1,8 @@
 """Whole runs from the command line, field by field against the oracle (tests/oracle), which knows only the contract."""
 
+import json
+import math
+
 import pyarrow.parquet as pq
 import pytest
 from oracle import books
@@ -113,3 +116,18 @@ def test_measures_follow_from_the_pnl_that_is_written(tmp_path):
     for row in read_rows(out / "margin.parquet"):
         worst = max(0.0, -min(pnl[row["account"]]))
         assert row["fhs_var"] == row["fhs_es"] == row["fhs_worst"] == worst
+
+
+def test_a_crawling_peg_moves_by_its_own_step_and_says_so(tmp_path):
+    """Equal returns have no variance to filter by: the rescaled return is the return, and Monte Carlo leaves it out."""
+    book = books.world()
+    days = len(book["history"]["date"])
+    book["history"]["fx:EUR"] = [1.1 * 1.001**t for t in range(days)]
+    out = run_book(tmp_path, book, books.config(**CRASH, monte_carlo={"paths": 50}))
+    names, pnl = read_pnl(out / "pnl_fhs.arrow")
+    assert len(names) == 30
+    assert all(math.isfinite(x) for row in pnl.values() for x in row)
+    assert {row["status"] for row in read_rows(out / "margin.parquet")} == {"ok"}
+    notes = json.loads((out / "run.json").read_text())["notes"]
+    assert "fhs: the returns of fx:EUR do not vary over the look-back; their filter starts from the mean square" in notes
+    assert "monte_carlo: the returns of fx:EUR do not vary over the look-back; their shock is 0" in notes
