@@ -25,9 +25,9 @@ def zeros(shape: tuple[int, ...]) -> F8:
     return np.zeros(shape)
 
 
-def empty(shape: tuple[int, ...]) -> F8:
-    """A float64 array to be overwritten."""
-    return np.empty(shape)
+def empty(shape: tuple[int, ...], dtype: str = "float64") -> F8:
+    """An array to be overwritten."""
+    return np.empty(shape, dtype)
 
 
 def to_device(array: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:

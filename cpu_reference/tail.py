@@ -26,7 +26,7 @@ class Tail(NamedTuple):
 class Ranks(NamedTuple):
     """The order statistics that the measures are made of, counted from the worst, 1…N."""
 
-    n: float  # size of the tail, N·(1 − level)
+    n: float  # size of the tail, N·(1 − level), at least 1: below, only the worst loss counts
     nearer: int
     var: int
     further: int
@@ -55,14 +55,14 @@ def ranks(shape: tuple[int, ...], level: float) -> Ranks:
     n = tail_size(n_scenarios, level)
     k = max(1, math.ceil(n))
     spread = math.sqrt(n_scenarios * level * (1.0 - level))
-    return Ranks(n, max(1, math.floor(k - spread)), k, min(n_scenarios, math.ceil(k + spread)))
+    return Ranks(max(1.0, n), max(1, math.floor(k - spread)), k, min(n_scenarios, math.ceil(k + spread)))
 
 
 def tail(losses: F8, level: float) -> Tail:
     """Value at risk, expected shortfall and worst loss of N equally likely losses, row by row.
 
     With the losses worst first: VaR = L_k, k = max(1, ⌈n⌉); ES = VaR + Σ max(L_i − VaR, 0)/n (Rockafellar & Uryasev
-    2002, eq. 25), which is (Σ_{i≤⌊n⌋} L_i + (n − ⌊n⌋)·L_{⌊n⌋+1})/n, and L₁ if n < 1 (Acerbi & Tasche 2002, eq. 3.2).
+    2002, theorem 10), which is (Σ_{i≤⌊n⌋} L_i + (n − ⌊n⌋)·L_{⌊n⌋+1})/n, and L₁ if n < 1 (Acerbi & Tasche 2002, eq. 3.2).
     Standard error of ES: √((s² + level·(ES − VaR)²)/n) with s² the variance (ddof 0) of the k worst losses (Manistre &
     Hancock 2005, eq. 6); of VaR: half the distance between the order statistics `Ranks.nearer` and `Ranks.further`.
 
@@ -105,9 +105,9 @@ def measures(rank: Ranks, level: float, ordered: F8, total: F8, squares: F8, sce
         squares: (n_rows,) Σ max(L_i − VaR, 0)².
         scenario: (n_rows,) of the worst loss.
     """
-    worst = ordered[:, 3]
+    selected = np.concatenate([ordered.T, [total, squares]])
     # A NaN counts as the worst loss. Adding zero turns −0 into 0.
-    nearer, var, further, worst = np.where(np.isnan(worst), np.nan, ordered.T) + 0.0
+    nearer, var, further, worst, total, squares = np.where(np.isnan(ordered[:, 3]), np.nan, selected) + 0.0
     with np.errstate(over="ignore", invalid="ignore"):
         beyond = total / rank.n
         mean = total / rank.var

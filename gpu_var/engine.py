@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -18,7 +19,7 @@ from cpu_reference.aggregate import Holdings
 from cpu_reference.price import Valuation
 from cpu_reference.revalue import Prepared
 from cpu_reference.tail import Tail
-from cpu_reference.types import Shocks
+from cpu_reference.types import Instruments, Market, Shocks
 from gpu_var.backend import Backend, load_backend
 from gpu_var.market.factors import Factors
 from gpu_var.market.state import Underlying, shocks, underlyings
@@ -124,6 +125,7 @@ def revalue(
     backend: Backend,
     pool: Executor,
     threads: int,
+    precision: str = "float64",
     progress: Progress = nothing,
 ) -> Revaluation:
     """Profit and loss of every account, and the tail of every cell, in every scenario of every model.
@@ -132,6 +134,9 @@ def revalue(
         parts: the underlyings held, of `value`.
         sets: the models' scenarios.
         cells: of `cells_of`.
+        pool: for what the host computes.
+        threads: tasks that a backend on the host runs at a time.
+        precision: "float64", or the backend's "float32" mode.
     """
     n_scenarios = sum(len(s.name) for s in sets)
     n_cells = len(cells.account)
@@ -145,7 +150,7 @@ def revalue(
     done, total = 0, max(1, sum(len(part.row) for part in parts))
     with ThreadPoolExecutor(backend.workers(threads)) as lane:
         holdings = _holdings(book, cells, parts, backend.TILE)
-        loop = _Loop(book, config, factors, cells, holdings, backend, pool, lane, sets)
+        loop = _Loop(book, config, factors, cells, holdings, backend, precision, pool, lane, sets)
         for batch in _batches(parts, cells, n_scenarios):
             work = sum(len(part.row) for part in batch)
 
@@ -172,6 +177,14 @@ def _batches(parts: list[Underlying], cells: Cells, n_scenarios: int) -> Iterato
         yield batch
 
 
+class _Ready(NamedTuple):
+    """An underlying whose tiles can be revalued."""
+
+    market: Market
+    shocks: Shocks  # the backend's arrays
+    tiles: list[tuple[Instruments, Prepared, Holdings]]
+
+
 @dataclass(frozen=True)
 class _Loop:
     """What stays the same over batches."""
@@ -182,6 +195,7 @@ class _Loop:
     cells: Cells
     holdings: dict[int, list[Holdings]]
     backend: Backend
+    precision: str  # of a tile's profit and loss; sums are float64
     pool: Executor  # for what the host computes
     lane: Executor  # for the backend's tasks
     sets: list[ScenarioSet]
@@ -201,19 +215,23 @@ class _Loop:
         first = self._cells(batch[0]).start
         cell_pnl = backend.zeros((self._cells(batch[-1]).stop - first, len(shock)))
 
-        def prepare(part: Underlying) -> tuple[Shocks, Prepared]:
+        def prepare(part: Underlying) -> _Ready:
             state = shocks(self.book, self.config, self.factors, part, shock)
-            return Shocks(*map(backend.to_device, state)), backend.prepare(part.instruments, part.market, state)
-
-        def task(part: Underlying, state: Shocks, ready: Prepared, block: slice) -> None:
-            own = self._cells(part)
-            self._revalue(part, state, ready, block, cell_pnl[own.start - first : own.stop - first, block])
-
-        prepared = list(self.pool.map(prepare, batch))
-        for part, (_, ready) in zip(batch, prepared, strict=True):
-            if any(premium.direct.any() for premium in ready.premium.values()):
+            prepared = backend.prepare(part.instruments, part.market, state)
+            if any(premium.direct.any() for premium in prepared.premium.values()):
                 into.direct.add(part.position)
-        tasks = [partial(task, p, *ready, b) for p, ready in zip(batch, prepared, strict=True) for b in blocks]
+            tiles = []
+            for t, held in enumerate(self.holdings[part.position]):
+                rows = slice(t * backend.TILE, (t + 1) * backend.TILE)
+                tiles.append((part.instruments.cut(rows), prepared._replace(price=prepared.price[rows]), held))
+            return _Ready(part.market, Shocks(*map(backend.to_device, state)), tiles)
+
+        ready = list(self.pool.map(prepare, batch))
+        tasks = []
+        for part, prepared in zip(batch, ready, strict=True):
+            own = self._cells(part)
+            out = cell_pnl[own.start - first : own.stop - first]
+            tasks += [partial(self._revalue, prepared, block, out[:, block]) for block in blocks]
         run_all(self.lane, tasks, report)
 
         def accumulate(scenarios: ScenarioSet, at: slice) -> None:
@@ -235,28 +253,22 @@ class _Loop:
         begin, end = np.searchsorted(self.cells.underlying, [part.position, part.position + 1])
         return slice(int(begin), int(end))
 
-    def _revalue(self, part: Underlying, state: Shocks, ready: Prepared, block: slice, out: F8) -> None:
-        """Profit and loss of the underlying's cells in a block; in halves of it where memory is short."""
-        width = block.stop - block.start
+    def _revalue(self, ready: _Ready, block: slice, out: F8) -> None:
+        """Profit and loss of an underlying's cells in a block; in halves of it where memory is short."""
+        backend, width = self.backend, block.stop - block.start
         out[...] = 0.0
         try:
-            self._fill(part, state, ready, block, out)
-        except self.backend.OUT_OF_MEMORY:
+            buffer = backend.empty((max(len(i.kind) for i, _, _ in ready.tiles), width), self.precision)
+            for instruments, prepared, held in ready.tiles:
+                tile = buffer[: len(instruments.kind)]
+                backend.revalue(instruments, ready.market, ready.shocks, prepared, block, tile)
+                backend.aggregate(held, tile, out)
+        except backend.OUT_OF_MEMORY:
             if width < 2:
                 raise
             middle = block.start + width // 2
-            self._revalue(part, state, ready, slice(block.start, middle), out[:, : width // 2])
-            self._revalue(part, state, ready, slice(middle, block.stop), out[:, width // 2 :])
-
-    def _fill(self, part: Underlying, state: Shocks, ready: Prepared, block: slice, out: F8) -> None:
-        backend, n = self.backend, len(part.row)
-        buffer = backend.empty((min(backend.TILE, n), block.stop - block.start))
-        for t, held in enumerate(self.holdings[part.position]):
-            rows = slice(t * backend.TILE, min((t + 1) * backend.TILE, n))
-            tile = buffer[: rows.stop - rows.start]
-            cut = ready._replace(price=ready.price[rows])
-            backend.revalue(part.instruments.cut(rows), part.market, state, cut, block, tile)
-            backend.aggregate(held, tile, out)
+            self._revalue(ready, slice(block.start, middle), out[:, : width // 2])
+            self._revalue(ready, slice(middle, block.stop), out[:, width // 2 :])
 
     def _measure(self, scenarios: ScenarioSet, cell_pnl: F8, first: int, rows: slice, into: Revaluation) -> None:
         """The tails of some cells; one whose profit and loss is not a number is marked as failed, with the reason."""

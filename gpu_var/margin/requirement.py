@@ -44,6 +44,7 @@ def requirement(
     factors: Factors,
     *,
     backend: Name = "cpu",
+    precision: str = "float64",
     threads: int | None = None,
     progress: engine.Progress = engine.nothing,
 ) -> Requirement:
@@ -52,6 +53,7 @@ def requirement(
     Args:
         book: validated by `load`, as are config and factors.
         backend: who computes.
+        precision: "float64", or "float32", a mode of the CUDA kernels.
         threads: worker threads, all cores unless given. The result's bits do not depend on it.
         progress: called with a stage and the share of it that is done.
     """
@@ -77,7 +79,9 @@ def requirement(
                 held = np.flatnonzero(book.held)
                 valuation, parts = engine.value(book, config, held, computes, pool)
             with stage("revalue"):
-                revalued = engine.revalue(book, config, factors, parts, sets, cells, computes, pool, count, progress)
+                revalued = engine.revalue(
+                    book, config, factors, parts, sets, cells, computes, pool, count, precision, progress
+                )
             with stage("measures"), np.errstate(over="ignore", invalid="ignore"):
                 fx = fx_rates(book, config.base_currency)
                 sensitivity = sensitivities(book, config, cells, valuation, fx)

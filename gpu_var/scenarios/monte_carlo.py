@@ -59,7 +59,7 @@ def monte_carlo(book: Book, config: Config, factors: Factors, backend: Backend, 
         backend.correlate(backend.normals(model.seed, 0, first, y.shape), root, y)
         moves = backend.to_host(y) * scale
         if model.copula == "student_t" and model.dof is not None:
-            moves *= backend.student_t_mixing(model.seed, 0, first, n, model.dof)[:, None]
+            moves *= backend.to_host(backend.student_t_mixing(model.seed, 0, first, n, model.dof))[:, None]
         shock[rows] = moves
 
     for _ in pool.map(draw, range(0, model.paths, _BLOCK)):
