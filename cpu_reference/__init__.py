@@ -3,7 +3,7 @@
 Plain arrays in, plain arrays out; nothing of `gpu_var`. Losses and profits are in base currency, gains positive.
 """
 
-from cpu_reference.aggregate import Holdings, aggregate
+from cpu_reference.aggregate import Holdings, aggregate, upload
 from cpu_reference.arrays import BLOCK, OUT_OF_MEMORY, TILE, empty, to_device, to_host, workers, zeros
 from cpu_reference.filter import filter_ewma, steady
 from cpu_reference.normals import correlate, normals, student_t_mixing
@@ -38,6 +38,7 @@ __all__ = [
     "tail",
     "to_device",
     "to_host",
+    "upload",
     "workers",
     "zeros",
 ]

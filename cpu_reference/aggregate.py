@@ -17,6 +17,11 @@ class Holdings(NamedTuple):
     quantity: F8  # (n_holdings,) signed contracts
 
 
+def upload(holdings: Holdings) -> Holdings:
+    """Holdings where the backend computes, for a tile that is aggregated in several blocks of scenarios."""
+    return holdings
+
+
 def aggregate(holdings: Holdings, pnl: F8, out: F8) -> None:
     """Add the tile's profit and loss to the cells that hold it, in the order of the instruments.
 

@@ -8,8 +8,8 @@ import numpy as np
 from cpu_reference.types import F8, I8
 
 LANES = 1024
-"""Partial sums of a row: scenario i adds to lane i mod 1024 in ascending order, then the upper half of the lanes is added
-to the lower until one is left. Every backend adds in this order, hence to the same bits."""
+"""Partial sums of a row: scenario i adds to lane i mod 1024 in ascending order, then the upper half of the lanes is
+added to the lower until one is left. Every backend adds in this order, hence to the same bits."""
 
 
 class Tail(NamedTuple):
@@ -62,7 +62,7 @@ def tail(losses: F8, level: float) -> Tail:
     """Value at risk, expected shortfall and worst loss of N equally likely losses, row by row.
 
     With the losses worst first: VaR = L_k, k = max(1, ⌈n⌉); ES = VaR + Σ max(L_i − VaR, 0)/n (Rockafellar & Uryasev
-    2002, theorem 10), which is (Σ_{i≤⌊n⌋} L_i + (n − ⌊n⌋)·L_{⌊n⌋+1})/n, and L₁ if n < 1 (Acerbi & Tasche 2002, eq. 3.2).
+    2002, theorem 10). That is (Σ_{i≤⌊n⌋} L_i + (n − ⌊n⌋)·L_{⌊n⌋+1})/n, and L₁ if n < 1 (Acerbi & Tasche 2002, eq. 3.2).
     Standard error of ES: √((s² + level·(ES − VaR)²)/n) with s² the variance (ddof 0) of the k worst losses (Manistre &
     Hancock 2005, eq. 6); of VaR: half the distance between the order statistics `Ranks.nearer` and `Ranks.further`.
 
@@ -89,7 +89,9 @@ def tail(losses: F8, level: float) -> Tail:
 
 
 def _sum_of_lanes(lane: I8, x: F8, n_rows: int, lanes: int) -> F8:
-    sums = np.bincount(lane, x, n_rows * lanes).reshape(n_rows, lanes)
+    sums: F8 = np.asarray(np.bincount(lane, weights=x, minlength=n_rows * lanes), dtype=np.float64).reshape(
+        n_rows, lanes
+    )
     while sums.shape[1] > 1:
         half = sums.shape[1] // 2
         sums = sums[:, :half] + sums[:, half:]

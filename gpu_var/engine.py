@@ -223,7 +223,9 @@ class _Loop:
             tiles = []
             for t, held in enumerate(self.holdings[part.position]):
                 rows = slice(t * backend.TILE, (t + 1) * backend.TILE)
-                tiles.append((part.instruments.cut(rows), prepared._replace(price=prepared.price[rows]), held))
+                tiles.append(
+                    (part.instruments.cut(rows), prepared._replace(price=prepared.price[rows]), backend.upload(held))
+                )
             return _Ready(part.market, Shocks(*map(backend.to_device, state)), tiles)
 
         ready = list(self.pool.map(prepare, batch))

@@ -5,34 +5,37 @@ import platform
 from importlib.metadata import version
 from pathlib import Path
 
+from gpu_var.backend import Name
 from gpu_var.batch.errors import RunError, UsageError
+from gpu_var.cuda.device import current, unavailable
 
 PACKAGES = ("numpy", "scipy", "pyarrow", "arrow", "pydantic", "plotly")
 
 
-def resolve_backend(backend: str, precision: str) -> str:
-    """The backend that a run will use: `auto` takes the fastest there is. Raises `RunError` where it is not there."""
+def resolve_backend(backend: str, precision: str) -> Name:
+    """The backend that a run will use: `auto` takes the GPU where there is one.
+
+    Raises `UsageError` for an unknown word or a mode that the backend does not have, `RunError` where `cuda` is asked
+    for and there is none, saying what is missing.
+    """
     if backend not in ("auto", "cpu", "cuda"):
         raise UsageError(f"unknown backend {backend!r}; expected auto, cpu or cuda")
     if precision not in ("float64", "float32"):
         raise UsageError(f"unknown precision {precision!r}; expected float64 or float32")
+    missing = None if backend == "cpu" else unavailable()
+    if backend == "cuda" and missing is not None:
+        raise RunError(f"--backend cuda: {missing}; or run with --backend cpu, which gives the same margins")
+    resolved: Name = "cpu" if backend == "cpu" or missing is not None else "cuda"
+    if precision == "float32" and resolved != "cuda":
+        why = "" if missing is None else f", and there is no GPU to use: {missing}"
+        raise UsageError(f"--precision float32 is a mode of the CUDA kernels; the cpu backend computes in float64{why}")
+    return resolved
+
+
+def device(backend: Name) -> str:
+    """The model of the processor that computes."""
     if backend == "cuda":
-        raise RunError(
-            "--backend cuda: this version computes with NumPy on the CPU alone and has no CUDA kernels; "
-            "run with --backend cpu or --backend auto, which give the same numbers"
-        )
-    refuse_precision("cpu", precision)
-    return "cpu"
-
-
-def refuse_precision(backend: str, precision: str) -> None:
-    """Raise `UsageError` where the backend has no such mode; `auto` finds no CUDA kernels in this version."""
-    if precision == "float32" and backend != "cuda":
-        raise UsageError("--precision float32 is a mode of the CUDA kernels; the cpu backend computes in float64")
-
-
-def device() -> str:
-    """The model of the processor."""
+        return current().name
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:

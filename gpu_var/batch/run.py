@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from gpu_var import __version__
+from gpu_var.backend import Name
 from gpu_var.batch.fingerprint import hashes, sha256
 from gpu_var.batch.folder import MARGIN, RUN, OutputFolder, output_folder, refuse_in_book
 from gpu_var.batch.host import device, resolve_backend, thread_count, versions
@@ -48,7 +49,7 @@ class Run:
     timings: Mapping[str, float]
     config: Config
     book: Path
-    backend: str
+    backend: Name
     precision: str
     threads: int
     inputs: Mapping[str, str]  # SHA-256 by name
@@ -107,7 +108,7 @@ class Run:
             "version": __version__,
             "versions": versions(),
             "backend": self.backend,
-            "device": device(),
+            "device": device(self.backend),
             "precision": self.precision,
             "threads": self.threads,
             "seeds": {} if monte_carlo is None else {"monte_carlo": monte_carlo.seed},
@@ -163,7 +164,7 @@ def compute(
     notes: Iterable[str],
     inputs: Mapping[str, str],
     *,
-    backend: str,
+    backend: Name,
     precision: str,
     threads: int | None,
     started: datetime,
@@ -172,7 +173,7 @@ def compute(
 ) -> Run:
     """Margin a checked book; `inputs` are the SHA-256 of its files, `timings` the seconds spent since `started`."""
     count = thread_count(threads)
-    result = requirement(book, config, factors, threads=count, progress=progress)
+    result = requirement(book, config, factors, backend=backend, precision=precision, threads=count, progress=progress)
     return Run(
         margin=result.margin,
         breakdown=result.breakdown,

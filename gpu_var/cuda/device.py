@@ -108,7 +108,9 @@ class CudaDevice:
         compiled = self.function(kernel, function)
         if shared_bytes > _STATIC_SHARED and compiled.max_dynamic_shared_size_bytes < shared_bytes:
             compiled.max_dynamic_shared_size_bytes = shared_bytes
-        compiled(grid, block, args, shared_mem=shared_bytes)
+        # CuPy passes None as no parameter at all, not as a null pointer.
+        values = tuple(np.uint64(0) if value is None else value for value in args)
+        compiled(grid, block, values, shared_mem=shared_bytes)
 
     def upload(self, array: npt.NDArray[Any]) -> Any:
         """See `Device.upload`."""

@@ -13,7 +13,7 @@ from gpu_var import engine
 from gpu_var.batch.errors import UsageError, WriteError
 from gpu_var.batch.fingerprint import CONFIG, files_of, hashes, refuse_if_changed, stamps
 from gpu_var.batch.folder import Mode, default_out, output_folder, refuse_early, refuse_in_book, write_file
-from gpu_var.batch.host import refuse_precision, resolve_backend, thread_count
+from gpu_var.batch.host import resolve_backend, thread_count
 from gpu_var.batch.outputs import write_csv, writer_for
 from gpu_var.batch.run import Run, compute, plan
 from gpu_var.market.checks import load
@@ -56,12 +56,11 @@ def run(
     out = default_out(folder) if out is None else out
     refuse_in_book(out, folder)
     thread_count(threads)
-    refuse_precision(backend, precision)
     refuse_early(out, mode)
     started = datetime.now(UTC)
     loaded = _load(folder, config, quiet, hashed=True)
-    backend = resolve_backend(backend, precision)
-    asked = plan(loaded.config, loaded.inputs, backend, precision, pnl)
+    resolved = resolve_backend(backend, precision)
+    asked = plan(loaded.config, loaded.inputs, resolved, precision, pnl)
     begun = False
     try:
         with output_folder(out, mode, asked) as target:
@@ -76,7 +75,7 @@ def run(
                     loaded.factors,
                     loaded.notes,
                     loaded.inputs,
-                    backend=backend,
+                    backend=resolved,
                     precision=precision,
                     threads=threads,
                     started=started,

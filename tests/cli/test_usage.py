@@ -8,6 +8,7 @@ from cli.small import tree
 
 import gpu_var
 from gpu_var import cli
+from gpu_var.batch import host
 from gpu_var.cli import main
 from gpu_var.report import commands
 
@@ -61,9 +62,10 @@ def test_wrong_usage_is_told_and_changes_nothing(book, tmp_path, capsys, line, s
     assert tree(tmp_path) == before
 
 
-def test_no_gpu_backend(book, tmp_path, capsys):
+def test_no_gpu_backend(book, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(host, "unavailable", lambda: "no CUDA driver; install one")
     assert main(["run", str(book), "--backend", "cuda"]) == 1
-    assert "run with --backend cpu or --backend auto" in capsys.readouterr().err
+    assert "error: --backend cuda: no CUDA driver; install one; or run with --backend cpu" in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["book"]
 
 

@@ -1,0 +1,33 @@
+"""Devices that run the kernels without a GPU."""
+
+from collections.abc import Iterator
+
+import pytest
+from kernels.budget import resources, table
+from kernels.host.device import HostDevice
+
+from gpu_var.cuda.device import use
+
+
+@pytest.fixture
+def host() -> Iterator[HostDevice]:
+    """The plain host device, in use."""
+    with use(HostDevice()) as device:
+        assert isinstance(device, HostDevice)
+        yield device
+
+
+@pytest.fixture(params=["address", "thread"])
+def sanitized(request: pytest.FixtureRequest) -> Iterator[HostDevice]:
+    """The host device under Address- and UBSanitizer, and under ThreadSanitizer, in use."""
+    with use(HostDevice(request.param)) as device:
+        assert isinstance(device, HostDevice)
+        yield device
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what each kernel takes and what each function used of its budget (of this process: with xdist, nothing)."""
+    for title, lines in (("kernels", resources()), ("error budgets", table())):
+        if lines:
+            terminalreporter.section(title)
+            terminalreporter.write_line("\n".join(lines))

@@ -1,0 +1,61 @@
+"""kernels/filter.cu against the reference: bit for bit but for a single factor, whose variance NumPy sums pairwise."""
+
+import warnings
+
+import numpy as np
+import pytest
+from kernels.budget import spend
+from kernels.host.device import HostDevice
+
+import cpu_reference
+from gpu_var import cuda
+from gpu_var.cuda.device import current
+
+ONE_FACTOR = 1e-13
+"""Relative budget of a volatility where there is one factor."""
+
+
+def check_filter(returns: np.ndarray, decay: float) -> None:
+    """Both backends on the same returns."""
+    device = current()
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore", RuntimeWarning)  # fewer than two dates have no variance
+        expected = cpu_reference.filter_ewma(returns, decay)
+    got = device.download(cuda.filter_ewma(device.upload(returns), decay))
+    assert got.shape == expected.shape
+    if returns.shape[1] == 1:
+        finite = np.isfinite(expected) & (expected != 0.0)
+        np.testing.assert_array_equal(got[~finite], expected[~finite])
+        error = np.abs(got / np.where(finite, expected, 1.0) - 1.0)[finite]
+        spend("filter, one factor", device.name, float(error.max(initial=0.0)), ONE_FACTOR)
+    else:
+        np.testing.assert_array_equal(got, expected)
+        spend("filter", device.name, 0.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    "shape", [(500, 65), (2, 2), (1, 3), (0, 3), (3, 0), (100, 64), (9, 1), (1000, 1), (257, 130)]
+)
+@pytest.mark.parametrize("decay", [0.94, 1e-9, 1.0 - 1e-12])
+def test_filter(host: HostDevice, shape: tuple[int, int], decay: float) -> None:
+    rng = np.random.default_rng(shape[0] + shape[1])
+    check_filter(rng.standard_t(3, shape) * 0.01, decay)
+
+
+def test_extreme_returns(host: HostDevice) -> None:
+    returns = np.zeros((8, 6))
+    returns[3] = [0.0, 1e-170, 1e150, np.nan, np.inf, -0.0]
+    check_filter(returns, 0.97)
+
+
+def test_under_sanitizers(sanitized: HostDevice) -> None:
+    check_filter(np.random.default_rng(0).normal(size=(11, 70)), 0.9)
+
+
+def test_bad_arguments(host: HostDevice) -> None:
+    with pytest.raises(TypeError, match="returns has dtype float32"):
+        cuda.filter_ewma(np.zeros((3, 3), np.float32), 0.9)
+    with pytest.raises(ValueError, match=r"returns has shape \(3,\); expected \(any, any\)"):
+        cuda.filter_ewma(np.zeros(3), 0.9)
+    with pytest.raises(ValueError, match="returns is not C-contiguous"):
+        cuda.filter_ewma(np.zeros((3, 4)).T, 0.9)
