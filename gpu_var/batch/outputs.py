@@ -44,9 +44,12 @@ def writer_for(path: Path) -> Callable[[pa.Table, BinaryIO], None]:
 
 
 def pnl_table(account: "pa.ChunkedArray[Any]", pnl: npt.NDArray[np.float64], scenarios: Sequence[str]) -> pa.Table:
-    """P&L (n_accounts, n_scenarios), base currency, gains positive, as one row an account without copying it."""
+    """P&L (n_accounts, n_scenarios), base currency, gains positive, as one row an account without copying it.
+
+    A failed account's row, NaN throughout, is null.
+    """
     flat = pa.array(np.ascontiguousarray(pnl).reshape(-1))
-    column = pa.FixedSizeListArray.from_arrays(flat, pnl.shape[1])
+    column = pa.FixedSizeListArray.from_arrays(flat, pnl.shape[1], mask=pa.array(np.isnan(pnl[:, 0])))
     schema = pa.schema(
         [("account", pa.string()), ("pnl", pa.list_(pa.float64(), pnl.shape[1]))],
         metadata={"scenarios": json.dumps(list(scenarios), ensure_ascii=False)},

@@ -124,10 +124,12 @@ def test_a_configuration_from_elsewhere_replaces_that_of_the_book(book, out, tmp
 def test_an_account_that_fails_leaves_the_others_alone(book, out, capsys):
     replace(book / "positions.csv", "plain,X,12", "plain,X,1e15")
     replace(book / "instruments.csv", "X,spot,X,1,", "X,spot,X,1e300,")
-    assert main(["run", str(book)]) == 3
+    assert main(["run", str(book), "--pnl"]) == 3
     rows = {row["account"]: row for row in pq.read_table(out / "margin.parquet").to_pylist()}
     assert rows["plain"]["status"].startswith("failed: ")
     assert rows["plain"]["margin"] is None
+    for row in pa.ipc.open_file(out / "pnl_fhs.arrow").read_all().to_pylist():
+        assert (row["pnl"] is None) == (rows[row["account"]]["status"] != "ok")
     assert rows["[red]日本[/red]"]["status"] == "ok"
     assert rows["[red]日本[/red]"]["margin"] > 0
     assert "error: account plain: failed: " in capsys.readouterr().err
