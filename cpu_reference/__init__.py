@@ -4,7 +4,7 @@ Plain arrays in, plain arrays out; nothing of `gpu_var`. Losses and profits are 
 """
 
 from cpu_reference.aggregate import Holdings, aggregate, upload
-from cpu_reference.arrays import BLOCK, OUT_OF_MEMORY, TILE, empty, to_device, to_host, workers, zeros
+from cpu_reference.arrays import BLOCK, TILE, empty, out_of_memory, to_device, to_host, workers, zeros
 from cpu_reference.filter import filter_ewma, steady
 from cpu_reference.normals import correlate, normals, student_t_mixing
 from cpu_reference.price import Valuation, price
@@ -14,7 +14,6 @@ from cpu_reference.types import Instruments, Market, Maturities, Shocks, Smile
 
 __all__ = [
     "BLOCK",
-    "OUT_OF_MEMORY",
     "TILE",
     "Holdings",
     "Instruments",
@@ -30,6 +29,7 @@ __all__ = [
     "empty",
     "filter_ewma",
     "normals",
+    "out_of_memory",
     "prepare",
     "price",
     "revalue",

@@ -11,8 +11,10 @@ BLOCK = 256
 TILE = 1024
 """Instruments between two aggregations: their profit and loss in a block (2 MB) stays in the shared cache."""
 
-OUT_OF_MEMORY: tuple[type[BaseException], ...] = (MemoryError,)
-"""What an allocation raises that a smaller tile may avoid."""
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether a smaller tile may avoid the error."""
+    return isinstance(error, MemoryError)
 
 
 def workers(threads: int) -> int:

@@ -8,7 +8,6 @@ The names below are loaded when they are first used, so that `import gpu_var` is
 """
 
 from importlib import import_module
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
     from gpu_var.tables.findings import InputError
     from gpu_var.tables.load import read_book
 
-__version__ = version("gpu-var")
+__version__ = "0.1.0"
 
 __all__ = ["Book", "Config", "InputError", "Run", "__version__", "price", "read_book", "run"]
 

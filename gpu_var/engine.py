@@ -265,9 +265,12 @@ class _Loop:
                 tile = buffer[: len(instruments.kind)]
                 backend.revalue(instruments, ready.market, ready.shocks, prepared, block, tile)
                 backend.aggregate(held, tile, out)
-        except backend.OUT_OF_MEMORY:
-            if width < 2:
+        except Exception as error:
+            if not backend.out_of_memory(error):
                 raise
+            if width < 2:
+                size = f"{len(out):,} cells and a tile of {backend.TILE:,} instruments"
+                raise MemoryError(f"no memory is left for {size} in a single scenario") from error
             middle = block.start + width // 2
             self._revalue(ready, slice(block.start, middle), out[:, : width // 2])
             self._revalue(ready, slice(middle, block.stop), out[:, width // 2 :])

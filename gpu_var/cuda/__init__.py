@@ -12,7 +12,7 @@ from cpu_reference.revalue import Prepared
 from cpu_reference.tail import Tail
 from cpu_reference.types import Instruments, Market, Maturities, Shocks, Smile
 from gpu_var.cuda.aggregate import aggregate, upload
-from gpu_var.cuda.arrays import BLOCK, OUT_OF_MEMORY, TILE, empty, to_device, to_host, workers, zeros
+from gpu_var.cuda.arrays import BLOCK, TILE, empty, out_of_memory, to_device, to_host, workers, zeros
 from gpu_var.cuda.device import current, unavailable, use
 from gpu_var.cuda.filter import filter_ewma
 from gpu_var.cuda.normals import correlate, draw, normals, student_t_mixing
@@ -21,7 +21,6 @@ from gpu_var.cuda.tail import tail
 
 __all__ = [
     "BLOCK",
-    "OUT_OF_MEMORY",
     "TILE",
     "Holdings",
     "Instruments",
@@ -39,6 +38,7 @@ __all__ = [
     "empty",
     "filter_ewma",
     "normals",
+    "out_of_memory",
     "prepare",
     "price",
     "revalue",

@@ -1,7 +1,5 @@
 """Where this backend's arrays live — on the device — and how the engine should cut its work for it."""
 
-import importlib
-import importlib.util
 from typing import Any
 
 import numpy as np
@@ -16,14 +14,9 @@ TILE = 1024
 """Instruments between two aggregations: their profit and loss in a block, 32 MB, stays in the second-level cache."""
 
 
-def _out_of_memory() -> tuple[type[BaseException], ...]:
-    if importlib.util.find_spec("cupy") is None:
-        return (MemoryError,)
-    return (MemoryError, importlib.import_module("cupy").cuda.memory.OutOfMemoryError)
-
-
-OUT_OF_MEMORY: tuple[type[BaseException], ...] = _out_of_memory()
-"""What an allocation raises that a smaller tile may avoid."""
+def out_of_memory(error: BaseException) -> bool:
+    """Whether a smaller tile may avoid the error, the host's or CuPy's: by name, so that CuPy is not imported for it."""
+    return isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
 
 
 def workers(_threads: int) -> int:

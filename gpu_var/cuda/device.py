@@ -72,7 +72,7 @@ class Device(Protocol):
 
 
 class CudaDevice:
-    """The current CUDA device, through CuPy. Kernels are compiled by NVRTC when first used and cached on disk by CuPy."""
+    """The current CUDA device, through CuPy: NVRTC compiles a kernel when it is first used, CuPy caches it on disk."""
 
     def __init__(self) -> None:
         reason = unavailable()
@@ -158,22 +158,27 @@ def unavailable() -> str | None:
     if _in_use:
         return None
     if importlib.util.find_spec("cupy") is None:
-        return "cupy is not installed; install gpu-var[cuda13] (driver 580 or later) or gpu-var[cuda12] (driver 525 or later)"
+        extras = "gpu-var[cuda13] (driver 580 or later) or gpu-var[cuda12] (driver 525 or later)"
+        return f"cupy is not installed; install {extras}"
     try:
         cupy = importlib.import_module("cupy")
     except ImportError as error:
         return f"cupy cannot be imported ({error}); reinstall gpu-var[cuda13] or gpu-var[cuda12]"
     try:
-        cupy.cuda.runtime.driverGetVersion()
-        count = cupy.cuda.runtime.getDeviceCount()
+        if cupy.cuda.runtime.getDeviceCount() == 0:
+            return _reason("NoDevice")
     except cupy.cuda.runtime.CUDARuntimeError as error:
-        text = str(error)
-        if "NoDevice" in text:
-            return "no CUDA device is visible; expected at least one (see nvidia-smi and CUDA_VISIBLE_DEVICES)"
-        if "InsufficientDriver" in text:
-            return f"no NVIDIA driver, or one too old for this cupy ({text}); install a driver, or the other CUDA extra"
-        return f"the CUDA driver does not answer ({text}); see nvidia-smi"
-    return None if count else "no CUDA device is visible; expected at least one (see CUDA_VISIBLE_DEVICES)"
+        return _reason(str(error))
+    return None
+
+
+def _reason(error: str) -> str:
+    """What an error of the CUDA runtime means to someone who has to do something about it."""
+    if "NoDevice" in error:
+        return "no CUDA device is visible; expected at least one (see nvidia-smi and CUDA_VISIBLE_DEVICES)"
+    if "InsufficientDriver" in error:
+        return f"no NVIDIA driver, or one too old for this cupy ({error}); install a driver, or the other CUDA extra"
+    return f"the CUDA driver does not answer ({error}); see nvidia-smi"
 
 
 @functools.cache

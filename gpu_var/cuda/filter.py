@@ -10,7 +10,7 @@ _THREADS = 64
 
 
 def filter_ewma(returns: Any, decay: float) -> Any:
-    """`cpu_reference.filter_ewma` on the device, bit for bit with two or more factors (NumPy sums a single one pairwise).
+    """`cpu_reference.filter_ewma` on the device; bit for bit but for a single factor, which NumPy sums pairwise.
 
     Args:
         returns: (n_dates, n_factors) float64 on the device, oldest first.

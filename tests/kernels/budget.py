@@ -1,4 +1,4 @@
-"""The largest error of each function between the backends, and how much of its budget it used, printed after the tests."""
+"""The largest error of each function between the backends, and its share of the budget, printed after the tests."""
 
 from collections import defaultdict
 

@@ -1,5 +1,6 @@
 """Devices that run the kernels without a GPU."""
 
+import shutil
 from collections.abc import Iterator
 
 import pytest
@@ -9,8 +10,15 @@ from kernels.host.device import HostDevice
 from gpu_var.cuda.device import use
 
 
+@pytest.fixture(scope="session")
+def compiler() -> None:
+    """g++, without which the kernels cannot run on the host."""
+    if shutil.which("g++") is None:
+        pytest.skip("g++ is not installed; a C++20 compiler runs the kernels on the host")
+
+
 @pytest.fixture
-def host() -> Iterator[HostDevice]:
+def host(compiler: None) -> Iterator[HostDevice]:
     """The plain host device, in use."""
     with use(HostDevice()) as device:
         assert isinstance(device, HostDevice)
@@ -18,7 +26,7 @@ def host() -> Iterator[HostDevice]:
 
 
 @pytest.fixture(params=["address", "thread"])
-def sanitized(request: pytest.FixtureRequest) -> Iterator[HostDevice]:
+def sanitized(request: pytest.FixtureRequest, compiler: None) -> Iterator[HostDevice]:
     """The host device under Address- and UBSanitizer, and under ThreadSanitizer, in use."""
     with use(HostDevice(request.param)) as device:
         assert isinstance(device, HostDevice)

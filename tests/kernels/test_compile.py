@@ -1,7 +1,8 @@
-"""Every kernel compiles for every architecture with NVRTC from its wheel, without a driver; the hot ones do not spill."""
+"""Every kernel compiles for every architecture with NVRTC from its wheel, without a driver; none spills."""
 
 import re
 from functools import cache
+from pathlib import Path
 from typing import NamedTuple
 
 import pytest
@@ -16,7 +17,8 @@ ARCHITECTURES = ("sm_80", "sm_90", "sm_100", "sm_120")
 FILES = sorted(path.stem for path in kernel_path().glob("*.cu"))
 
 _ENTRY = re.compile(
-    r"Compiling entry function '(\w+)'[\s\S]*?(\d+) bytes stack frame, (\d+) bytes spill stores, (\d+) bytes spill loads"
+    r"Compiling entry function '(\w+)'[\s\S]*?"
+    r"(\d+) bytes stack frame, (\d+) bytes spill stores, (\d+) bytes spill loads"
     r"[\s\S]*?Used (\d+) registers(?:, used \d+ barriers)?([^\n]*)"
 )
 _SHARED = re.compile(r"(\d+) bytes smem")
@@ -69,7 +71,8 @@ def test_compiles_without_warnings_or_spills(kernel: str, architecture: str) -> 
     assert sorted(functions) == sorted(kernels_of(source(kernel)))
     for name, of in functions.items():
         RESOURCES[f"{kernel}.{name}", architecture] = (
-            f"{of.registers:3d} registers {of.shared_bytes:6d} B shared {of.stack_bytes:5d} B stack {of.spill_bytes:4d} B spilled"
+            f"{of.registers:3d} registers {of.shared_bytes:6d} B shared"
+            f" {of.stack_bytes:5d} B stack {of.spill_bytes:4d} B spilled"
         )
     # Every kernel here is hot: its inner loop is the whole of it.
     assert not {name: of.spill_bytes for name, of in functions.items() if of.spill_bytes}
@@ -95,3 +98,11 @@ def test_a_warning_an_error_and_a_spill_would_be_seen() -> None:
         }"""
     functions, _ = compile_text(spilling, "sm_90")
     assert functions["f"].spill_bytes > 0
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_the_ceilings_of_the_benchmark_compile(architecture: str) -> None:
+    text = (Path(__file__).resolve().parents[2] / "bench" / "ceilings.cu").read_text()
+    functions, log = compile_text(text, architecture)
+    assert set(functions) == {"fma_fp64", "fma_fp32", "special_fp32"}
+    assert "warning" not in log

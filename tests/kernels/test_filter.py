@@ -33,9 +33,7 @@ def check_filter(returns: np.ndarray, decay: float) -> None:
         spend("filter", device.name, 0.0, 0.0)
 
 
-@pytest.mark.parametrize(
-    "shape", [(500, 65), (2, 2), (1, 3), (0, 3), (3, 0), (100, 64), (9, 1), (1000, 1), (257, 130)]
-)
+@pytest.mark.parametrize("shape", [(500, 65), (2, 2), (1, 3), (0, 3), (3, 0), (100, 64), (9, 1), (1000, 1), (257, 130)])
 @pytest.mark.parametrize("decay", [0.94, 1e-9, 1.0 - 1e-12])
 def test_filter(host: HostDevice, shape: tuple[int, int], decay: float) -> None:
     rng = np.random.default_rng(shape[0] + shape[1])

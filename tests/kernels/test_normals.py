@@ -63,9 +63,7 @@ def check_draw(seed: int, shape: tuple[int, int]) -> None:
     cuda.correlate(cuda.normals(seed, step, first, shape), on_device, apart)
     apart = device.download(apart) * scale * (1.0 if mixing is None else mixing[:, None])
     fused = device.xp.full(shape, np.nan)
-    draw(
-        seed, step, first, on_device, device.upload(scale), None if mixing is None else device.upload(mixing), fused
-    )
+    draw(seed, step, first, on_device, device.upload(scale), None if mixing is None else device.upload(mixing), fused)
     np.testing.assert_array_equal(device.download(fused), apart)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,6 +10,8 @@ from kernels.host.build import BuildError, build
 from kernels.host.device import HostDevice, SanitizerError
 
 from gpu_var.cuda import device as cuda
+
+pytestmark = pytest.mark.usefixtures("compiler")
 
 PLANTED = Path(__file__).parent / "host" / "planted"
 
@@ -36,7 +39,7 @@ def test_missing_barriers_are_a_race() -> None:
     [
         ("read_past", r"heap-buffer-overflow[\s\S]*READ of size 8[\s\S]*sums\.cu"),
         ("write_past", r"heap-buffer-overflow[\s\S]*WRITE of size 8[\s\S]*sums\.cu"),
-        ("static_past", r"row' [\s\S]*global-buffer-overflow|out of bounds|global-buffer-overflow"),
+        ("static_past", r"sums\.cu:\d+:\d+: runtime error: index \d+ out of bounds"),
         ("misaligned", r"sums\.cu[\s\S]*misaligned address"),
         ("overflow", r"sums\.cu[\s\S]*signed integer overflow"),
     ],
@@ -133,3 +136,27 @@ def test_why_there_is_no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 no_module: Callable[..., None] = lambda *_: None  # noqa: E731
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        ("cudaErrorNoDevice: no CUDA-capable device is detected", "no CUDA device is visible; expected at least one"),
+        ("cudaErrorInsufficientDriver: ...", "no NVIDIA driver, or one too old .* install a driver, or the other"),
+        ("cudaErrorUnknown: ...", "the CUDA driver does not answer .*cudaErrorUnknown"),
+    ],
+)
+def test_what_a_cuda_error_means(error: str, message: str) -> None:
+    class FailureError(Exception):
+        pass
+
+    def refuse() -> int:
+        raise FailureError(error)
+
+    runtime = SimpleNamespace(CUDARuntimeError=FailureError, getDeviceCount=refuse)
+    fake = SimpleNamespace(cuda=SimpleNamespace(runtime=runtime))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cuda.importlib.util, "find_spec", lambda _: True)
+        patch.setattr(cuda.importlib, "import_module", lambda _: fake)
+        with pytest.raises(RuntimeError, match=message):
+            cuda.CudaDevice()

@@ -12,10 +12,8 @@ from gpu_var.cuda.device import source
 
 HEADER = Path(__file__).with_name("cuda_host.h")
 
-_FLAGS = (
-    "-std=c++20 -O1 -g -pthread -fPIC -ffp-contract=off -fno-strict-aliasing "
-    "-Wall -Werror -Wno-unknown-pragmas -Wno-unused-function -Wno-unused-variable"
-).split()
+_FLAGS = ["-std=c++20", "-O1", "-g", "-pthread", "-fPIC", "-ffp-contract=off", "-fno-strict-aliasing"]
+_FLAGS += ["-Wall", "-Werror", "-Wno-unknown-pragmas", "-Wno-unused-function", "-Wno-unused-variable"]
 
 BUILDS = {
     "plain": ["-shared"],

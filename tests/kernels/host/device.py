@@ -27,7 +27,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-
 from kernels.host.build import build
 
 _SANITIZER = {
@@ -127,9 +126,7 @@ def _call(
 ) -> None:
     scalars = [np.atleast_1d(a) if isinstance(a, np.generic) else None for a in args]
     pointers = [ctypes.c_void_p(a.ctypes.data if isinstance(a, np.ndarray) else None) for a in args]
-    slots = [
-        s.ctypes.data if s is not None else ctypes.addressof(p) for s, p in zip(scalars, pointers, strict=True)
-    ]
+    slots = [s.ctypes.data if s is not None else ctypes.addressof(p) for s, p in zip(scalars, pointers, strict=True)]
     library.cuda_host_launch(
         function.encode(),
         *((ctypes.c_uint * 3)(*extent) for extent in size),
@@ -138,9 +135,7 @@ def _call(
     )
 
 
-def _spool(
-    program: Path, function: str, size: list[tuple[int, ...]], shared_bytes: int, args: tuple[Any, ...]
-) -> None:
+def _spool(program: Path, function: str, size: list[tuple[int, ...]], shared_bytes: int, args: tuple[Any, ...]) -> None:
     """One launch in a process of its own: the arguments go through a file, the arrays come back through it."""
     arrays: dict[tuple[int, int], int] = {}
     offsets: dict[int, int] = {}

@@ -1,0 +1,253 @@
+"""Everything that needs a GPU, in one command (bench/gpu.sh) and less than nine minutes; a JSON file and a table.
+
+Order: device, ceilings, kernels, `pytest -m gpu`, parity on a sample of accounts, the whole house in both precisions,
+the same on all CPU cores. A stage that fails is reported, and the others go on; the exit status is then 1.
+"""
+
+import argparse
+import importlib.util
+import json
+import os
+import platform
+import re
+import subprocess
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+NEEDED = ("numpy", "scipy", "pyarrow", "pytest", "cupy")
+START = time.perf_counter()
+DEADLINE = 500.0
+"""Seconds after which no stage is started."""
+
+HOUSE = {"instruments": 1_000_000, "scenarios": 10_000, "accounts": 10_000, "positions": 10_000_000}
+SAMPLE_ACCOUNTS = 10
+CPU_SCENARIOS = 512
+
+
+def missing() -> list[str]:
+    """What this machine lacks, a line each."""
+    lines = [f"the package {name} is not installed" for name in NEEDED if importlib.util.find_spec(name) is None]
+    if not lines:
+        from gpu_var.cuda import unavailable  # noqa: PLC0415
+
+        reason = unavailable()
+        lines = [] if reason is None else [reason]
+    return lines
+
+
+def commit() -> str:
+    """Of the checkout; with a + where it has changes, 'unknown' without git."""
+    try:
+        run = [
+            subprocess.run(["git", "-C", ROOT, *a], capture_output=True, text=True, check=True).stdout.strip()
+            for a in (["rev-parse", "--short", "HEAD"], ["status", "--porcelain", "-uno"])
+        ]
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return run[0] + ("+" if run[1] else "")
+
+
+def device() -> dict[str, Any]:
+    """The GPU, its driver, the host."""
+    import cupy  # noqa: PLC0415
+    import numpy as np  # noqa: PLC0415
+
+    properties = cupy.cuda.runtime.getDeviceProperties(cupy.cuda.Device().id)
+    smi = subprocess.run(
+        ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    out = {
+        "name": properties["name"].decode(),
+        "driver": smi.stdout.strip(),
+        "cuda_driver": cupy.cuda.runtime.driverGetVersion(),
+        "multiprocessors": properties["multiProcessorCount"],
+        "memory_gb": properties["totalGlobalMem"] / 1e9,
+        "l2_mb": properties["l2CacheSize"] / 1e6,
+        "cupy": cupy.__version__,
+        "numpy": np.__version__,
+        "python": platform.python_version(),
+        "cpu_cores": os.cpu_count(),
+    }
+    print(f"{out['name']}, {out['multiprocessors']} multiprocessors, driver {out['driver']}, CuPy {out['cupy']}")
+    return out
+
+
+def ceilings() -> dict[str, float]:
+    """See `gpu_kernels.ceilings`."""
+    import cupy  # noqa: PLC0415
+    import gpu_kernels  # noqa: PLC0415
+
+    out = gpu_kernels.ceilings(cupy)
+    for name, rate in out.items():
+        print(f"  {name:<14} {rate / 1e12:8.2f} T{'B' if name.startswith('copy') else 'op'}/s")
+    return out
+
+
+def tests() -> dict[str, Any]:
+    """`pytest -m gpu`; its error budgets."""
+    command = [sys.executable, "-m", "pytest", "-q", "-m", "gpu", "-p", "no:cacheprovider", "tests/kernels/test_gpu.py"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=240)
+    print(done.stdout[-6000:] + done.stderr[-2000:])
+    summary = done.stdout.strip().splitlines()[-1]
+    if done.returncode:
+        raise RuntimeError(f"pytest -m gpu: {summary}")
+    return {"summary": summary, "budgets": re.findall(r"^.* largest error .*$", done.stdout, re.MULTILINE)}
+
+
+def kernels(ceiling: dict[str, float]) -> list[dict[str, Any]]:
+    """See `gpu_kernels.measure`."""
+    import cupy  # noqa: PLC0415
+    import gpu_kernels  # noqa: PLC0415
+
+    from gpu_var import cuda  # noqa: PLC0415
+
+    out = []
+    for cases in (gpu_kernels.revalue_cases, gpu_kernels.other_cases):
+        out += gpu_kernels.measure(cupy, cases(cuda), ceiling)
+        cupy.get_default_memory_pool().free_all_blocks()
+    for line in out:
+        print(
+            f"  {line['kernel']:<28} {line['milliseconds']:9.3f} ms {line['billion_per_second']:9.2f} G/s  "
+            f"{line['share']:6.1%} of {line['binds']}"
+        )
+    return out
+
+
+def figures(ran: Any) -> dict[str, float]:
+    """Of a `house_in_memory.Ran`."""
+    return {
+        "seconds": ran.seconds,
+        "sorting": ran.sorting,
+        "revaluations": ran.revaluations,
+        "per_second": ran.revaluations / ran.seconds,
+    }
+
+
+def gpu_house(whole: Any) -> dict[str, Any]:
+    """The house on the GPU: the first run, with compilation, and the second; both precisions."""
+    import house_in_memory as h  # noqa: PLC0415
+
+    out = {}
+    for precision in ("float64", "float32"):
+        for state in ("cold", "warm"):
+            if time.perf_counter() - START > DEADLINE:
+                print(f"  {precision} {state}: skipped, no time left")
+                continue
+            ran = h.run(whole, "cuda", os.cpu_count() or 1, precision)
+            out[f"{precision}_{state}"] = figures(ran)
+            print(
+                f"  {precision} {state}: {ran.seconds:.2f} s, {ran.revaluations / ran.seconds / 1e9:.2f} G/s",
+                flush=True,
+            )
+            del ran
+    return out
+
+
+def profile(whole: Any) -> dict[str, Any]:
+    """Where the time of a float64 run of the house goes: on the device, by kernel."""
+    import gpu_kernels  # noqa: PLC0415
+    import house_in_memory as h  # noqa: PLC0415
+
+    from gpu_var.cuda import current, use  # noqa: PLC0415
+
+    timed = gpu_kernels.Timed(current())
+    with use(timed):
+        ran = h.run(whole, "cuda", os.cpu_count() or 1)
+    kernels = timed.milliseconds()
+    total = sum(kernels.values()) / 1e3
+    print(f"  wall {ran.seconds:.2f} s, sorting on the host {ran.sorting:.2f} s, kernels {total:.2f} s")
+    for name, ms in kernels.items():
+        print(f"    {name:<36} {ms:9.1f} ms")
+    return {**figures(ran), "kernels_ms": kernels}
+
+
+def parity(whole: Any) -> dict[str, float]:
+    """Margin of a sample of accounts on both backends: the largest relative difference of VaR and ES."""
+    import house_in_memory as h  # noqa: PLC0415
+    import numpy as np  # noqa: PLC0415
+
+    sample = h.in_scenarios(h.of_accounts(whole, SAMPLE_ACCOUNTS), 2000)
+    expected = h.run(sample, "cpu", os.cpu_count() or 1).tail
+    out = {}
+    for precision in ("float64", "float32"):
+        got = h.run(sample, "cuda", os.cpu_count() or 1, precision).tail
+        out[precision] = max(
+            float(np.abs(a / b - 1.0).max()) for a, b in ((got.var, expected.var), (got.es, expected.es))
+        )
+        print(f"  {precision}: largest relative difference {out[precision]:.2e}")
+    if not out["float32"] <= 1e-5 or not out["float64"] <= 1e-9:
+        raise RuntimeError(f"the backends disagree: {out}")
+    return out
+
+
+def cpu_house(whole: Any) -> dict[str, float]:
+    """The house on all CPU cores, in a part of the scenarios."""
+    import house_in_memory as h  # noqa: PLC0415
+
+    ran = h.run(h.in_scenarios(whole, CPU_SCENARIOS), "cpu", os.cpu_count() or 1)
+    rate = ran.revaluations / ran.seconds / 1e6
+    print(f"  {CPU_SCENARIOS} scenarios, {os.cpu_count()} cores: {ran.seconds:.1f} s, {rate:.0f} M/s")
+    return {**figures(ran), "scenarios": CPU_SCENARIOS}
+
+
+def main() -> int:
+    """Run the stages."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", maxsplit=1)[0])
+    parser.add_argument("--shrink", type=int, default=1, help="divide the house by this")
+    shrink = parser.parse_args().shrink
+    lacking = missing()
+    if lacking:
+        print("bench/gpu.sh needs a CUDA device; missing here:", *lacking, sep="\n  ")
+        return 1
+    result: dict[str, Any] = {"commit": commit(), "date": datetime.now(UTC).isoformat(timespec="seconds"), "failed": {}}
+
+    def stage(name: str, f: Callable[..., Any], *args: Any) -> Any:
+        at = time.perf_counter() - START
+        print(f"[{at:5.0f} s] {name}", flush=True)
+        if at > DEADLINE:
+            result["failed"][name] = "skipped: no time left"
+        elif any(a is None for a in args):
+            result["failed"][name] = "skipped: what it needs failed"
+        else:
+            try:
+                result[name] = f(*args)
+                return result[name]
+            except Exception as error:
+                traceback.print_exc()
+                result["failed"][name] = f"{type(error).__name__}: {error}"
+        return None
+
+    stage("device", device)
+    stage("kernels", kernels, stage("ceilings", ceilings))
+    stage("tests", tests)
+    size = {name: max(20, n // shrink) for name, n in HOUSE.items()}
+    import house_in_memory  # noqa: PLC0415
+
+    whole = stage("book", lambda: house_in_memory.house(**size))
+    result["book"] = size
+    stage("parity", parity, whole)
+    stage("house", gpu_house, whole)
+    stage("profile", profile, whole)
+    stage("cpu", cpu_house, whole)
+
+    slug = re.sub(r"\W+", "-", result.get("device", {}).get("name", "gpu")).strip("-").lower()
+    path = ROOT / "bench" / "results" / f"{slug}-{result['commit'].rstrip('+')}.json"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps(result, indent=1) + "\n")
+    print(f"[{time.perf_counter() - START:5.0f} s] written: {path.relative_to(ROOT)}")
+    for name, reason in result["failed"].items():
+        print(f"FAILED {name}: {reason}")
+    return 1 if result["failed"] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,188 @@
+"""A house as arrays, without files, and its revaluation through the engine: what `gpu-var run` does between reading and
+writing, on a machine that has NumPy, SciPy and pyarrow only."""
+
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+AS_OF = np.datetime64("2026-01-05T00:00:00", "us").astype(np.int64)
+DAY = 86_400_000_000
+DAYS = np.array([1, 3, 7, 14, 30, 60, 91, 182, 273, 365, 547, 730])
+
+
+def stand_in() -> None:
+    """Without pydantic or arrow: the engine takes a configuration's attributes only, and its type as a hint."""
+    try:
+        import gpu_var.tables.config  # noqa: F401, PLC0415
+    except ModuleNotFoundError:
+        module = ModuleType("gpu_var.tables.config")
+        module.Config = module.Fhs = module.MonteCarlo = SimpleNamespace
+        sys.modules["gpu_var.tables.config"] = module
+
+
+class House(NamedTuple):
+    """A book and what the engine needs beside it."""
+
+    book: Any
+    config: Any
+    factors: Any
+    sets: list[Any]
+
+
+def house(
+    instruments: int, scenarios: int, accounts: int, positions: int, underlyings: int = 50, seed: int = 1
+) -> House:
+    """Options on stocks, half of them American, twelve expiries and a surface each; a spot and an iv factor each."""
+    stand_in()
+    from gpu_var.market.factors import Factors, Tenors  # noqa: PLC0415
+    from gpu_var.scenarios.model import ScenarioSet  # noqa: PLC0415
+    from gpu_var.tables import book as b  # noqa: PLC0415
+
+    rng = np.random.default_rng(seed)
+    spot = np.round(np.exp(rng.normal(4.5, 0.8, underlyings)), 2)
+    owner = rng.integers(0, underlyings, instruments).astype(np.int32)
+    days = rng.choice(DAYS, instruments)
+    strike = np.round(spot[owner] * np.exp(rng.normal(0.0, 0.35, instruments) * np.sqrt(days / 365)), 2)
+    nan = np.full(underlyings, np.nan)
+
+    # Everything is held by somebody; beyond that open interest is concentrated.
+    weight = np.cumsum(rng.pareto(1.2, instruments) + 0.01)
+    crowd = np.searchsorted(weight, rng.random(positions - instruments) * weight[-1])
+    held = np.concatenate([rng.permutation(instruments), crowd])
+    key = np.unique(rng.integers(0, accounts, positions) * instruments + held)
+
+    u, day, k = (
+        a.ravel() for a in np.meshgrid(np.arange(underlyings), DAYS, np.linspace(-0.8, 0.8, 15), indexing="ij")
+    )
+    iv = rng.uniform(0.18, 0.6, underlyings)[u] * (1.0 - 0.2 * k + 0.3 * k * k) * (1.0 + 0.1 * np.exp(-day / 60.0))
+    no_nodes = b.Nodes(np.zeros(0, np.int32), np.zeros(0, np.int64), np.zeros(0), np.zeros(0))
+    names = [f"U{i:04d}" for i in range(underlyings)]
+    book = b.Book(
+        path=Path(),
+        accounts=b.Accounts(
+            pa.array([f"A{i}" for i in range(accounts)]), pa.nulls(accounts, pa.string()), np.zeros(accounts, np.bool_)
+        ),
+        positions=b.Positions(
+            (key // instruments).astype(np.int32),
+            (key % instruments).astype(np.int32),
+            np.round(rng.normal(0.0, 20.0, len(key))) + 0.5,
+        ),
+        instruments=b.Instruments(
+            name=pa.nulls(instruments, pa.string()),
+            kind=np.full(instruments, 3, np.int8),
+            underlying=owner,
+            multiplier=np.full(instruments, 100.0),
+            expiry=AS_OF + days * DAY,
+            strike=np.maximum(strike, 0.01),
+            sign=rng.choice(np.array([1, -1], np.int8), instruments),
+            american=rng.random(instruments) < 0.5,
+            inverse=np.zeros(instruments, np.bool_),
+            iv=np.full(instruments, np.nan),
+        ),
+        underlyings=b.Underlyings(
+            pa.array(names),
+            np.zeros(underlyings, np.int32),
+            spot,
+            np.zeros(underlyings, np.bool_),
+            np.ones(underlyings, np.bool_),
+            np.round(rng.uniform(0.0, 0.03, underlyings), 4),
+            *[nan] * 4,
+        ),
+        currencies=b.Currencies(("USD",), np.ones(1)),
+        forwards=no_nodes,
+        vols=b.Nodes(u.astype(np.int32), AS_OF + day * DAY, np.round(spot[u] * np.exp(k), 6), iv),
+        rates=b.Nodes(np.zeros(2, np.int32), AS_OF + np.array([30, 730]) * DAY, np.zeros(0), np.array([0.043, 0.038])),
+        history=b.History(np.zeros(0, np.int64), (), np.zeros((0, 0))),
+        collateral=b.Collateral(np.zeros(0, np.int32), pa.nulls(0, pa.string()), np.zeros(0)),
+        files={},
+        notes=(),
+    )
+    no_tenors = Tenors(np.zeros(0), np.zeros(0, np.intp))
+    at = np.arange(underlyings, dtype=np.intp)
+    factors = Factors(
+        names=tuple([f"iv:{n}:30d" for n in names] + [f"spot:{n}" for n in names]),
+        column=np.arange(2 * underlyings, dtype=np.intp),
+        additive=np.zeros(2 * underlyings, np.bool_),
+        kind=("iv",) * underlyings + ("spot",) * underlyings,
+        spot=underlyings + at,
+        fx=np.full(1, -1, np.intp),
+        iv=tuple(Tenors(np.array([30 / 365]), at[i : i + 1]) for i in at),
+        forward=(no_tenors,) * underlyings,
+        rate=(no_tenors,),
+    )
+    common = rng.standard_t(5, (scenarios, 1)) * 0.008
+    moves = common + rng.standard_t(5, (scenarios, underlyings)) * 0.01
+    shock = np.concatenate([-2.0 * moves + 0.02 * rng.normal(size=moves.shape), moves], axis=1)
+    sets = [ScenarioSet("monte_carlo", np.arange(scenarios).astype(str).tolist(), shock, 0, ())]
+    config = SimpleNamespace(
+        as_of_us=int(AS_OF),
+        base_currency="USD",
+        holding_period_days=1,
+        level=0.99,
+        returns="log",
+        smile="sticky_moneyness",
+        roll=False,
+    )
+    return House(book, config, factors, sets)
+
+
+def of_accounts(whole: House, accounts: int) -> House:
+    """The first accounts' part of a house, in the same scenarios."""
+    p = whole.book.positions
+    mine = p.account < accounts
+    book = replaced(
+        whole.book,
+        accounts=type(whole.book.accounts)(
+            *(c[:accounts] for c in (whole.book.accounts.name, whole.book.accounts.member, whole.book.accounts.house))
+        ),
+        positions=type(p)(p.account[mine], p.instrument[mine], p.quantity[mine]),
+    )
+    return whole._replace(book=book)
+
+
+def replaced(record: Any, **changes: Any) -> Any:
+    """A dataclass with some fields changed."""
+    return type(record)(**{**record.__dict__, **changes})
+
+
+def in_scenarios(whole: House, n: int) -> House:
+    """The house in its first scenarios only."""
+    sets = [replaced(s, name=s.name[:n], shock=s.shock[:n]) for s in whole.sets]
+    return whole._replace(sets=sets)
+
+
+class Ran(NamedTuple):
+    """A run of the engine."""
+
+    seconds: float
+    sorting: float  # of these, seconds in which the host sorted instruments and cells
+    revaluations: int
+    pnl: Any  # (n_accounts, n_scenarios) NumPy
+    tail: Any  # `Tail` of the accounts' losses
+
+
+def run(of: House, backend_name: str, threads: int, precision: str = "float64") -> Ran:
+    """Revalue a house and measure its accounts; curves, boundaries and uploads are within the time, imports are not."""
+    stand_in()
+    from gpu_var import engine  # noqa: PLC0415
+    from gpu_var.backend import load_backend  # noqa: PLC0415
+    from gpu_var.market.state import underlyings  # noqa: PLC0415
+
+    backend = load_backend(backend_name)
+    begin = time.perf_counter()
+    with ThreadPoolExecutor(threads) as pool:
+        parts = underlyings(of.book, of.config, np.flatnonzero(of.book.held))
+        cells = engine.cells_of(of.book)
+        sorting = time.perf_counter() - begin
+        out = engine.revalue(of.book, of.config, of.factors, parts, of.sets, cells, backend, pool, threads, precision)
+        pnl = out.pnl["monte_carlo"]
+        measured = backend.tail(-pnl, of.config.level)
+        host = backend.to_host(pnl)
+    seconds = time.perf_counter() - begin
+    return Ran(seconds, sorting, out.revaluations, host, measured)
