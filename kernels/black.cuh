@@ -53,7 +53,7 @@ union Bits {
 __device__ inline double density(double u) {
     double square = u * u;
     Bits n, power;
-    n.value = fma(square, LOG2_HALF[0], LOG2_HALF[2]);  // 1.5·2⁵² plus a small number holds it, rounded, in its low bits
+    n.value = fma(square, LOG2_HALF[0], LOG2_HALF[2]);  // 1.5·2⁵² and a small number: that, rounded, in the low bits
     double r = fma(n.value - LOG2_HALF[2], LOG2_HALF[1], -0.5 * square);
     double p = DENSITY[0];
 #pragma unroll

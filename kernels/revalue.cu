@@ -1,49 +1,30 @@
 // Profit and loss of one contract of each instrument in each scenario, in base currency: see `cpu_reference.revalue`.
 //
 // What it cannot avoid, for one element (instrument × scenario): 8 bytes written (float: 4), nothing read that is not
-// shared. Double-precision operations of a European option, counted in the algorithm: moneyness and smile 6, root 9,
-// density 15, two Mills ratios 32, their quotient 12, the rest 13: 87. So the double-precision unit binds: an H200 (132
-// multiprocessors × 64 a clock × 1.8 GHz = 15·10¹² a second) cannot do more than 175·10⁹ elements a second, while the
-// writes alone would allow 500·10⁹. An American option adds a logarithm, and one operation for each coefficient of its
-// polynomials (60 to 250). Float halves the cost of an operation and the bytes.
+// shared. Double-precision operations of a European option, counted in sm_90 machine code: 93 along a smile (moneyness
+// and variance 6, its root 12, φ 17, Mills' ratio twice 34, their quotient 11, the rest 13), 84 at a volatility of its
+// own. So the double-precision unit binds: an H200 (132 multiprocessors × 64 a clock × 1.8 GHz = 15·10¹² a second)
+// cannot do more than 160·10⁹ elements a second, while the writes alone would allow 500·10⁹. An American option adds
+// 35, a logarithm along a smile (40), and an operation for each coefficient of its polynomials (60 to 250). In float a
+// European option takes 75 operations and 115 instructions; the instructions bind, at 270·10⁹ elements a second.
 //
 // A thread keeps its scenarios (as many as make a store of 16 bytes) in registers, with their discounts, forwards and
 // segments of the smile, and walks down the strikes of a tile: instruments of one maturity, sign and style, strikes
 // ascending. An option's profit and loss is formed as that of its intrinsic value, from differences of forwards and of
 // discounts taken in double, plus that of its time value: so float keeps digits of the difference, not of the price.
 
-#include "black.cuh"
-#include "smile.cuh"
+#include "european.cuh"
 #include "american.cuh"
 
 constexpr int THREADS = 128;
-constexpr int TILE_ROWS = 64;
 constexpr int LANES = 32;  // scenarios of a block of American options; its warps share them
 
-// Columns of the tables of `gpu_var.cuda.revalue`.
+// Columns of the tables of `gpu_var.cuda.revalue_tables`.
 enum TileColumn { FIRST_ROW, ROWS, MATURITY, SIGN, MOVING, PREMIUM };
-enum RowColumn { MONEYNESS, MONEYNESS_LOW, STRIKE, VOL, INVERSE_VOL, LOG_VARIANCE, FORWARD_VALUE, REST, MULTIPLIER, SPOT_VALUE, FLOOR, ROW_COLUMNS };
-enum MaturityColumn { YEARS, ROOT_YEARS, BASE, FORWARD_TODAY, GROWTH_TODAY };
 enum LinearColumn { LINEAR_PRICE, LINEAR_STRIKE, LINEAR_MULTIPLIER };
 enum LinearCode { CASH, MARGINED, INVERSE, CALL_EXPIRED, PUT_EXPIRED };
 
-// One underlying's market in all scenarios (n in all), and today.
-struct Scenarios {
-    const double *spot, *fx, *forward, *rate, *vol_growth;
-    long long total;
-    double spot_today, fx_today;
-};
-
-// One scenario at one maturity. `unit` is the base currency for one of quote currency paid at expiry: discount × fx.
-template <typename real>
-struct Scenario {
-    real step, step_low;        // added to moneyness
-    real root, inverse_root;    // vol growth × √T
-    real square;
-    real unit, forward;         // the unit, and the forward in it
-    real by_unit, by_forward;   // their changes since today, times the sign
-};
-
+// What a scenario does to early exercise.
 template <typename real>
 struct Exercise {
     real offset, shape;           // t = shape·ln σ² + offset (σ before growth)
@@ -51,82 +32,6 @@ struct Exercise {
     real by_fx, by_spot;          // changes of fx and of spot × fx since today, times the sign
     real fx, scale;               // premiums are per strike (in fx) or per spot × fx
 };
-
-template <typename real, bool NORMAL>
-__device__ inline Scenario<real> load_scenario(
-    const Scenarios &s, const double *maturities, int n_maturities, int m, int sign, long long at) {
-    double years = maturities[YEARS * n_maturities + m];
-    double base = maturities[BASE * n_maturities + m];
-    double forward = s.forward[m * s.total + at];
-    double unit = exp(-s.rate[m * s.total + at] * years) * s.fx[at];
-    double step = NORMAL ? base - forward : log(base / forward);
-    double root = s.vol_growth[m * s.total + at] * maturities[ROOT_YEARS * n_maturities + m];
-    double unit_today = maturities[GROWTH_TODAY * n_maturities + m];
-    double forward_today = maturities[FORWARD_TODAY * n_maturities + m];
-    Scenario<real> out;
-    out.step = (real)step;
-    out.step_low = (real)(step - (double)out.step);
-    out.root = (real)root;
-    out.inverse_root = (real)(1.0 / root);
-    out.square = (real)(root * root);
-    out.unit = (real)unit;
-    out.forward = (real)(forward * unit);
-    out.by_unit = (real)(sign * (unit - unit_today));
-    out.by_forward = (real)(sign * (forward * unit - forward_today * unit_today));
-    return out;
-}
-
-// A row of the table, as the threads of a block read it from shared memory.
-template <typename real>
-struct Row {
-    const real *column;
-    __device__ inline real operator[](int name) const { return column[name * TILE_ROWS]; }
-};
-
-// What European pricing leaves for the American part.
-template <typename real>
-struct Element {
-    real x;           // ln(K/F), or K − F
-    real inverse;     // 1/s
-    real variance;    // σ² before growth, where the smile moves
-    real gain;        // of intrinsic value, on the forward
-    real time_value;  // in base currency
-};
-
-template <typename real, bool NORMAL, bool MOVES>
-__device__ inline Element<real> european(
-    const Row<real> &row, const Scenario<real> &scenario, const Smile<real> &smile, Segment<real> &segment) {
-    Element<real> out;
-    real strike = row[STRIKE];
-    real low = sizeof(real) == 4 ? row[MONEYNESS_LOW] + scenario.step_low : (real)0;
-    real x = out.x = row[MONEYNESS] + scenario.step + low;
-    real s;
-    if (MOVES) {
-        out.variance = smile_variance(smile, x, segment);
-        real squared = out.variance * scenario.square;
-        out.inverse = inverse_root(squared);
-        s = squared * out.inverse;
-    } else {
-        out.variance = 0;
-        s = row[VOL] * scenario.root;
-        out.inverse = row[INVERSE_VOL] * scenario.inverse_root;
-    }
-    real m = magnitude(x) * out.inverse;
-    if (NORMAL) {
-        out.time_value = scenario.unit * s * bachelier_time_value(m);
-    } else {
-        out.time_value = black_time_value(m, s, x > 0 ? scenario.forward : strike * scenario.unit);
-    }
-    real change = fused(-strike, scenario.by_unit, scenario.by_forward);
-    real before = row[FORWARD_VALUE];
-    real after = before + change;
-    if (before > 0) {
-        out.gain = after > 0 ? change : -before;
-    } else {
-        out.gain = after > 0 ? after : (real)0;
-    }
-    return out;
-}
 
 // The tile's rows, and its maturity's smile where it fits, into shared memory.
 template <typename real>
@@ -407,7 +312,7 @@ __device__ inline void revalue_linear(
     }
 
 #define AMERICAN(name, real, chebyshev)                                                                             \
-    extern "C" __global__ void __launch_bounds__(THREADS, chebyshev ? 3 : 4) name(                                                  \
+    extern "C" __global__ void __launch_bounds__(THREADS, chebyshev ? 3 : 4) name(                                  \
         TABLES(real), MARKET, const int *terms, const long long *places, const double *ranges, const real *common,  \
         const real *own, long long first, long long n, real *__restrict__ out) {                                    \
         extern __shared__ double memory[];                                                                          \

@@ -26,7 +26,7 @@ _THREADS = 128
 _LANES = 32
 _TOGETHER = 4
 _GRID_Y = 65_535
-_KEPT = 64
+_KEPT = 512
 """Tiles whose tables stay on the device."""
 
 _NAMES = {np.dtype(np.float64): "double", np.dtype(np.float32): "float"}

@@ -17,7 +17,10 @@ from cpu_reference.types import F8, FUTURE, I8, OPTION, SPOT, Bool, Instruments,
 from gpu_var.cuda.device import Device
 
 TILE_ROWS = 64
-"""Rows of a block's tile; the kernels' constant of the same name."""
+"""Rows of a block's tile at most; the kernels' constant of the same name."""
+
+EUROPEAN_ROWS = 32
+"""Rows of a tile of European options: a few more blocks, for their threads take several scenarios each."""
 
 ROW_COLUMNS = 11
 """Columns of the kernels' table of rows."""
@@ -196,10 +199,12 @@ def _tiles(
     begin = np.flatnonzero(change)
     count = np.diff(np.append(begin, n))
     begin, count = begin[option[begin]], count[option[begin]]
-    pieces = -(-count // TILE_ROWS)
+    height = np.where(early[begin], TILE_ROWS, EUROPEAN_ROWS)
+    pieces = -(-count // height)
+    height = np.repeat(height, pieces)
     part = np.arange(pieces.sum()) - np.repeat(np.cumsum(pieces) - pieces, pieces)
-    first = np.repeat(begin, pieces) + part * TILE_ROWS
-    size = np.minimum(np.repeat(begin + count, pieces) - first, TILE_ROWS)
+    first = np.repeat(begin, pieces) + part * height
+    size = np.minimum(np.repeat(begin + count, pieces) - first, height)
     columns = (first, size, instruments.maturity[first], instruments.sign[first], moving[first], np.zeros_like(first))
     return np.stack(columns, axis=1).astype(np.int32).reshape(-1, 6), early[first]
 
