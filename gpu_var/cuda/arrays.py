@@ -15,7 +15,7 @@ TILE = 1024
 
 
 def out_of_memory(error: BaseException) -> bool:
-    """Whether a smaller tile may avoid the error, the host's or CuPy's: by name, so that CuPy is not imported for it."""
+    """Whether a smaller tile may avoid it, the host's error or CuPy's: by name, so that CuPy is not imported for it."""
     return isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
 
 
