@@ -15,7 +15,6 @@ from cpu_reference.exercise import TOLERANCE, Exercise, exercise_premium
 
 F8 = npt.NDArray[np.float64]
 Bool = npt.NDArray[np.bool_]
-I8 = npt.NDArray[np.intp]
 
 _VOL_BUMP = 1e-3  # of the volatility
 _RATE_BUMP = 5e-5  # times 1/max(1, years)
@@ -57,12 +56,12 @@ def _options(*columns: npt.ArrayLike) -> tuple[_Options, tuple[int, ...]]:
     return options, arrays[0].shape
 
 
-def _premium(options: _Options, greeks: bool = False, tier: I8 | None = None) -> Exercise:
+def _premium(options: _Options, greeks: bool = False, like: Exercise | None = None) -> Exercise:
     rate = np.where(options.put, options.rate, options.dividend)
     dividend = np.where(options.put, options.dividend, options.rate)
     puts = Puts(rate, dividend, options.vol, options.years)
     with np.errstate(over="ignore", invalid="ignore", divide="ignore", under="ignore"):
-        return exercise_premium(options.x[:, None], puts, greeks=greeks, tolerance=TOLERANCE, tier=tier)
+        return exercise_premium(options.x[:, None], puts, greeks=greeks, tolerance=TOLERANCE, like=like)
 
 
 def _price(options: _Options, exercise: Exercise) -> tuple[F8, F8, Bool]:
@@ -127,8 +126,10 @@ def american_greeks(
     price, european, exercised = _price(options, exercise)
 
     def premium_slope(bump: F8, down: _Options, up: _Options) -> F8:
-        change = _premium(up, tier=exercise.tier).premium - _premium(down, tier=exercise.tier).premium
-        return unit * change[:, 0] / (2 * bump)
+        # Both at once, so that those of a chain share the interpolant of their boundaries.
+        both = _Options(*(np.concatenate(pair) for pair in zip(down, up, strict=True)))
+        premium = _premium(both, like=exercise).premium[:, 0]
+        return np.asarray(unit * (premium[len(S) :] - premium[: len(S)]) / (2 * bump))
 
     with np.errstate(over="ignore", under="ignore", invalid="ignore", divide="ignore"):
         deviation = sigma * np.sqrt(T)

@@ -178,13 +178,15 @@ class _Equations:
         return residual.T.copy(), jacobian.transpose(1, 0, 2).copy()
 
 
-def solve_boundary(puts: Puts, side: int, degree: int, points: int) -> tuple[F8, Bool]:
+def solve_boundary(puts: Puts, side: int, degree: int, points: int, guess: F8 | None = None) -> tuple[F8, Bool]:
     """Squared log distance h² of one boundary from its value at expiry.
 
     Returns h² (b, degree) at √(u/years) = (1 + cos(πj/degree))/2 and whether Newton's iteration converged, (b,). The
-    boundary is ln B = ``boundary_at_expiry`` − side·h.
+    boundary is ln B = ``boundary_at_expiry`` − side·h. ``guess`` is h² (b, degree) to start from, NaN where not known.
     """
     squared = _first_guess(puts, side, _collocation(degree, points)[0]) ** 2
+    if guess is not None:
+        squared = np.where(np.isfinite(guess) & (guess > 0), guess, squared)
     converged = np.zeros(len(puts.rate), dtype=bool)
     active = np.arange(len(puts.rate))
     equations = _Equations(puts, side, degree, points)

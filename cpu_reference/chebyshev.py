@@ -1,4 +1,4 @@
-"""Chebyshev interpolation on [−1, 1] at the nodes of the first kind."""
+"""Chebyshev interpolation on [−1, 1] at the nodes of the first kind, or at the extrema, which nest."""
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,19 @@ def analysis(count: int) -> F8:
     """Matrix (count, count) from values at the nodes to coefficients."""
     matrix = basis(nodes(count), count).T * (2 / count)
     matrix[0] *= 0.5
+    return matrix
+
+
+def extrema(count: int) -> F8:
+    """cos(πj/(count − 1)), descending; every second one of 2·count − 1 of them."""
+    return np.cos(np.pi * np.arange(count) / (count - 1))
+
+
+def extrema_analysis(count: int) -> F8:
+    """Matrix (count, count) from values at the extrema to coefficients."""
+    matrix = basis(extrema(count), count).T * (2 / (count - 1))
+    matrix[[0, -1]] *= 0.5
+    matrix[:, [0, -1]] *= 0.5
     return matrix
 
 

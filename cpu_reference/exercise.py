@@ -20,6 +20,7 @@ from cpu_reference.boundary import (
     solve_boundary,
     solve_crossing,
 )
+from cpu_reference.boundary_chain import Chains, interpolate_chains
 
 F8 = npt.NDArray[np.float64]
 I8 = npt.NDArray[np.intp]
@@ -50,6 +51,21 @@ class Exercise(NamedTuple):
     upper: F8
     error: F8  # (b,) estimated error of the premium, a part of the strike
     tier: I8  # (b,) how finely each boundary was resolved; the same again makes differences of premiums smooth
+    boundaries: list["Boundaries"]  # by tier, of the puts solved by themselves; only with Greeks
+    chains: list[list[Chains]]  # by tier, of the other puts with one boundary
+
+
+class Boundaries(NamedTuple):
+    """Boundaries as from ``solve_boundary``."""
+
+    rows: I8  # (k,) of which puts
+    squared: F8  # (k, degree)
+
+    def at(self, rows: I8) -> F8:
+        """h² (len(rows), degree) of these puts, NaN where not known."""
+        place = np.full(max(self.rows.max(initial=-1), rows.max(initial=-1)) + 1, len(self.rows))
+        place[self.rows] = np.arange(len(self.rows))
+        return np.vstack([self.squared, np.full((1, self.squared.shape[1]), np.nan)])[place[rows]]
 
 
 class _Side(NamedTuple):
@@ -117,20 +133,33 @@ def _boundary_error(squared: F8, puts: Puts) -> F8:
     return np.asarray(_TAIL_TO_PREMIUM * shift * np.minimum(flux, 1.0))
 
 
+def _bumped(base: list[Chains], puts: Puts, here: Bool, count: int, points: int, block: int) -> list[Chains]:
+    """Chains of ``count`` puts for bumped ones, a multiple of them, of which only ``here`` are asked for."""
+    out = []
+    for chains in base:
+        for copy in range(len(here) // count):
+            rows = chains.rows + copy * count
+            moved = chains.moved(rows, puts.rate[rows], puts.dividend[rows], puts.vol[rows], points, block)
+            asked = here[moved.rows]
+            out.append(moved._replace(rows=moved.rows[asked], chain=moved.chain[asked], position=moved.position[asked]))
+    return out
+
+
 def exercise_premium(
     x: F8,
     puts: Puts,
     *,
     greeks: bool = False,
     tolerance: float = TOLERANCE,
-    tier: I8 | None = None,
+    like: Exercise | None = None,
     from_boundary: bool = False,
 ) -> Exercise:
     """Early-exercise premium of the put over its strike.
 
     x: (b, m) ln(S/K) of b puts. Without ``greeks`` delta and gamma are left 0. The boundary is refined until the
-    premium's estimated error is below ``tolerance`` (a part of the strike), or at ``tier`` (b,) where given. With
-    ``from_boundary`` x counts standard deviations σ√T above the upper boundary, which must exist and be the only one.
+    premium's estimated error is below ``tolerance`` (a part of the strike). ``like``, the result with Greeks for almost
+    the same puts (b may be a multiple of theirs), says instead how fine and which chains, and where to start from.
+    With ``from_boundary`` x counts standard deviations σ√T above the upper boundary, which must be the only one.
     Source: the formula above, on ``cpu_reference.boundary``.
     """
     rate, single, double = regime(puts.rate, puts.dividend, puts.years)
@@ -139,6 +168,9 @@ def exercise_premium(
     premium, delta, gamma = np.zeros((3, *x.shape))
     lower, upper, error = np.full(len(x), np.inf), np.full(len(x), -np.inf), np.zeros(len(x))
     used = np.zeros(len(x), dtype=np.intp)
+    tier = None if like is None else np.tile(like.tier, len(x) // max(1, len(like.tier)))
+    boundaries: list[Boundaries] = []
+    chained: list[list[Chains]] = []
 
     def fill(rows: I8, horizon: F8, sides: list[_Side]) -> None:
         panels = _integral_panels(puts.take(rows))
@@ -156,24 +188,53 @@ def exercise_premium(
                     moneyness, block, horizon[at], part, nodes, int(count), greeks
                 )
 
+    def accept(rows: I8, squared: F8, converged: Bool | bool, level: int) -> I8:
+        """Premiums where the boundaries are accurate enough; the rows where they are not."""
+        block = puts.take(rows)
+        error[rows] = np.where(converged, _boundary_error(squared, block), np.inf)
+        upper[rows] = boundary_at_expiry(block.rate, block.dividend, UPPER) - np.sqrt(squared[:, 0])
+        kept = (error[rows] <= tolerance) | (tier is not None) | (level == len(_TIERS) - 1)
+        fill(rows[kept], block.years[kept], [_Side(UPPER, squared[kept])])
+        used[rows[kept]] = level
+        return rows[~kept]
+
     pending = np.flatnonzero(single)
     lower[pending] = -np.inf
     for level, (degree, points) in enumerate(_TIERS):
         size = max(1, _BLOCK // (degree * points))
         here = pending if tier is None else pending[tier[pending] == level]
         if level == 0 and tier is None and tolerance < _FIRST_TIER:
+            boundaries.append(Boundaries(here[:0], np.empty((0, degree))))
+            chained.append([])
             continue
         left = []
+        known = [Boundaries(here[:0], np.empty((0, degree)))]
+
+        if like is None:
+            found = interpolate_chains(puts.take(here), degree, points, size)
+            found = [c._replace(rows=here[c.rows]) for c in found]
+        else:
+            found = _bumped(like.chains[level], puts, np.isin(np.arange(len(x)), here), len(like.tier), points, size)
+        chained.append(found)
+        alone = np.ones(len(x), dtype=bool)
+        for chains in found:
+            alone[chains.rows] = False
+            step = _BLOCK // nodes
+            for start in range(0, len(chains.rows), step):
+                part = slice(start, start + step)
+                left.append(accept(chains.rows[part], chains.squared(part), True, level))
+        here = here[alone[here]]
         for start in range(0, len(here), size):
             rows = here[start : start + size]
-            block = puts.take(rows)
-            squared, converged = solve_boundary(block, UPPER, degree, points)
-            error[rows] = np.where(converged, _boundary_error(squared, block), np.inf)
-            upper[rows] = boundary_at_expiry(block.rate, block.dividend, UPPER) - np.sqrt(squared[:, 0])
-            kept = (error[rows] <= tolerance) | (tier is not None) | (level == len(_TIERS) - 1)
-            fill(rows[kept], block.years[kept], [_Side(UPPER, squared[kept])])
-            used[rows[kept]] = level
-            left.append(rows[~kept])
+            guess = None if like is None else like.boundaries[level].at(rows % len(like.tier))
+            squared, converged = solve_boundary(puts.take(rows), UPPER, degree, points, guess)
+            lost = np.flatnonzero(~converged)
+            if guess is not None and len(lost):  # as where the boundary at expiry leaves the strike
+                squared[lost], converged[lost] = solve_boundary(puts.take(rows[lost]), UPPER, degree, points)
+            left.append(accept(rows, squared, converged, level))
+            if greeks:
+                known.append(Boundaries(rows, squared))
+        boundaries.append(Boundaries(*(np.concatenate(columns) for columns in zip(*known, strict=True))))
         if tier is None:
             pending = np.concatenate([*left, pending[:0]])
 
@@ -188,4 +249,4 @@ def exercise_premium(
         upper[rows] = np.where(alive, -np.sqrt(above[:, 0]), -np.inf)
         start_lower = boundary_at_expiry(block.rate, block.dividend, LOWER)
         lower[rows] = np.where(alive, start_lower + np.sqrt(below[:, 0]), np.inf)
-    return Exercise(premium, delta, gamma, lower, upper, error, used)
+    return Exercise(premium, delta, gamma, lower, upper, error, used, boundaries, chained)
