@@ -3,7 +3,6 @@ writing, on a machine that has NumPy, SciPy and pyarrow only."""
 
 import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any, NamedTuple
@@ -176,13 +175,12 @@ def run(of: House, backend_name: str, threads: int, precision: str = "float64") 
 
     backend = load_backend(backend_name)
     begin = time.perf_counter()
-    with ThreadPoolExecutor(threads) as pool:
-        parts = underlyings(of.book, of.config, np.flatnonzero(of.book.held))
-        cells = engine.cells_of(of.book)
-        sorting = time.perf_counter() - begin
-        out = engine.revalue(of.book, of.config, of.factors, parts, of.sets, cells, backend, pool, threads, precision)
-        pnl = out.pnl["monte_carlo"]
-        measured = backend.tail(-pnl, of.config.level)
-        host = backend.to_host(pnl)
+    parts = underlyings(of.book, of.config, np.flatnonzero(of.book.held))
+    cells = engine.cells_of(of.book)
+    sorting = time.perf_counter() - begin
+    out = engine.revalue(of.book, of.config, of.factors, parts, of.sets, cells, backend, threads, precision)
+    pnl = out.pnl["monte_carlo"]
+    measured = backend.tail(-pnl, of.config.level)
+    host = backend.to_host(pnl)
     seconds = time.perf_counter() - begin
     return Ran(seconds, sorting, out.revaluations, host, measured)

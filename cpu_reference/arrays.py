@@ -5,10 +5,11 @@ import numpy.typing as npt
 
 from cpu_reference.types import F8
 
-BLOCK = 256
-"""Scenarios of a task. Fixed: where a block begins must not depend on the machine."""
+BLOCK = 1024
+"""Scenarios of a task. Fixed: where a block begins must not depend on the machine. Wide, so that few strikes fill a
+tile of `revalue` and threads meet seldom."""
 
-TILE = 1024
+TILE = 256
 """Instruments between two aggregations: their profit and loss in a block (2 MB) stays in the shared cache."""
 
 

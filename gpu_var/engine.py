@@ -123,7 +123,6 @@ def revalue(
     sets: list[ScenarioSet],
     cells: Cells,
     backend: Backend,
-    pool: Executor,
     threads: int,
     precision: str = "float64",
     progress: Progress = nothing,
@@ -134,7 +133,6 @@ def revalue(
         parts: the underlyings held, of `value`.
         sets: the models' scenarios.
         cells: of `cells_of`.
-        pool: for what the host computes.
         threads: tasks that a backend on the host runs at a time.
         precision: "float64", or the backend's "float32" mode.
     """
@@ -150,7 +148,7 @@ def revalue(
     done, total = 0, max(1, sum(len(part.row) for part in parts))
     with ThreadPoolExecutor(backend.workers(threads)) as lane:
         holdings = _holdings(book, cells, parts, backend.TILE)
-        loop = _Loop(book, config, factors, cells, holdings, backend, precision, pool, lane, sets)
+        loop = _Loop(book, config, factors, cells, holdings, backend, precision, lane, sets)
         for batch in _batches(parts, cells, n_scenarios):
             work = sum(len(part.row) for part in batch)
 
@@ -196,8 +194,7 @@ class _Loop:
     holdings: dict[int, list[Holdings]]
     backend: Backend
     precision: str  # of a tile's profit and loss; sums are float64
-    pool: Executor  # for what the host computes
-    lane: Executor  # for the backend's tasks
+    lane: Executor
     sets: list[ScenarioSet]
 
     def run(self, batch: list[Underlying], into: Revaluation, report: Callable[[float], None]) -> None:
@@ -228,7 +225,8 @@ class _Loop:
                 )
             return _Ready(part.market, Shocks(*map(backend.to_device, state)), tiles)
 
-        ready = list(self.pool.map(prepare, batch))
+        # One after another: fits are many short steps of Python, which threads would only pass back and forth.
+        ready = [prepare(part) for part in batch]
         tasks = []
         for part, prepared in zip(batch, ready, strict=True):
             own = self._cells(part)

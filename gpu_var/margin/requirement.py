@@ -80,7 +80,7 @@ def requirement(
                 valuation, parts = engine.value(book, config, held, computes, pool)
             with stage("revalue"):
                 revalued = engine.revalue(
-                    book, config, factors, parts, sets, cells, computes, pool, count, precision, progress
+                    book, config, factors, parts, sets, cells, computes, count, precision, progress
                 )
             with stage("measures"), np.errstate(over="ignore", invalid="ignore"):
                 fx = fx_rates(book, config.base_currency)
