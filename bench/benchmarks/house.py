@@ -1,7 +1,6 @@
 """Whole runs through the command line, in a process of their own: wall time, throughput, peak resident memory."""
 
 import json
-import resource
 import subprocess
 import sys
 import tempfile
@@ -12,13 +11,22 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from books import write_config, write_house
 
+# The high-water mark of the process's own memory: getrusage would count its parent's, from before exec.
+CHILD = """
+import sys
+from gpu_var.cli import main
+code = main(sys.argv[1:])
+print(next(line for line in open("/proc/self/status") if line.startswith("VmHWM")).split()[1])
+sys.exit(code)
+"""
+
 
 def measure(*arguments: str) -> tuple[float, float]:
-    """Seconds and peak resident memory in GB of `gpu-var ARGUMENTS`."""
+    """Seconds and peak resident memory in GB of `gpu-var ARGUMENTS` (on Linux)."""
     begin = time.perf_counter()
-    subprocess.run([sys.executable, "-m", "gpu_var", *arguments, "--quiet"], check=True)
-    seconds = time.perf_counter() - begin
-    return seconds, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1e6
+    command = [sys.executable, "-c", CHILD, *arguments, "--quiet"]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    return time.perf_counter() - begin, int(done.stdout.split()[-1]) / 1e6
 
 
 class House:
