@@ -12,6 +12,7 @@ CALL, PUT = 1, -1
 SPOT = 100.0
 STRIKES = SPOT * np.exp(np.linspace(-0.5, 0.4, 60))
 REGIMES = [(0.04, 0.015), (0.04, 0.0), (0.015, 0.04), (0.05, 0.05), (0.0, -0.03), (-0.01, -0.04), (-0.04, -0.01)]
+REGIMES += [(0.0, -0.167)]  # a bumped rate turns from no exercise to some: its chain cannot start from the base one
 
 
 def smile(strike, years):
