@@ -6,7 +6,7 @@ order, so the bits do not depend on the number of threads.
 """
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from functools import partial
@@ -58,26 +58,17 @@ class Revaluation:
 
 
 def run_all(
-    pool: Executor, tasks: Iterable[Callable[[], None]], report: Callable[[int], None] = lambda _: None
+    pool: Executor, tasks: Sequence[Callable[[], None]], report: Callable[[float], None] = lambda _: None
 ) -> None:
-    """Run tasks on the pool, each from the moment it is made, reporting how many are done.
-
-    The first failure, or an interrupt, cancels the rest.
-    """
-    pending: set[Future[None]] = set()
-    finished: list[Future[None]] = []
+    """Run tasks on the pool, reporting the share done; the first failure, or an interrupt, cancels the rest."""
+    pending: set[Future[None]] = {pool.submit(_quietly, task) for task in tasks}
     try:
-        for task in tasks:
-            future = pool.submit(_quietly, task)
-            future.add_done_callback(finished.append)
-            pending.add(future)
-            report(len(finished))
         while pending:
             # The timeout lets a signal reach the main thread while every worker is busy.
             done, pending = wait(pending, timeout=0.2, return_when=FIRST_COMPLETED)
             for future in done:
                 future.result()
-            report(len(finished))
+            report(1.0 - len(pending) / len(tasks))
     except BaseException:
         for future in pending:
             future.cancel()
@@ -234,18 +225,14 @@ class _Loop:
                 )
             return _Ready(part.market, Shocks(*map(backend.to_device, state)), tiles)
 
-        def tasks() -> Iterator[Callable[[], None]]:
-            # Prepared one after another, because fits are many short steps of Python that threads would only pass back
-            # and forth, and while the lane revalues what is ready.
-            for part in batch:
-                ready = prepare(part)
-                own = self._cells(part)
-                out = cell_pnl[own.start - first : own.stop - first]
-                for block in blocks:
-                    yield partial(self._revalue, ready, block, out[:, block])
-
-        total = len(batch) * len(blocks)
-        run_all(self.lane, tasks(), lambda done: report(done / total))
+        # One after another: fits are many short steps of Python, which threads would only pass back and forth.
+        ready = [prepare(part) for part in batch]
+        tasks = []
+        for part, prepared in zip(batch, ready, strict=True):
+            own = self._cells(part)
+            out = cell_pnl[own.start - first : own.stop - first]
+            tasks += [partial(self._revalue, prepared, block, out[:, block]) for block in blocks]
+        run_all(self.lane, tasks, report)
 
         def accumulate(scenarios: ScenarioSet, at: slice) -> None:
             pnl = into.pnl[scenarios.model]
