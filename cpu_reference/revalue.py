@@ -101,18 +101,6 @@ def revalue(
             tile *= multiplier[rows]
 
 
-def option_vol(instruments: Instruments, maturities: Maturities, smile: Smile, normal: bool) -> F8:
-    """(n,) volatility at today's moneyness: the instrument's own, else the smile's; NaN where not an open option."""
-    vol = instruments.vol.copy()
-    m = instruments.maturity
-    ask = (instruments.kind == OPTION) & np.isnan(vol)
-    ask[ask] = maturities.years[m[ask]] > 0.0
-    vol[ask] = np.sqrt(
-        smile_variance(smile, m[ask], _moneyness(instruments.strike, maturities.forward[m], normal)[ask])
-    )
-    return vol
-
-
 def _moneyness(strike: F8, forward: F8, normal: bool) -> F8:
     return strike - forward if normal else np.log(strike / forward)
 
