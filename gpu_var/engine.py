@@ -55,6 +55,7 @@ class Revaluation:
     failed: dict[int, str]  # cell -> why its P&L is not a number
     direct: set[int]  # underlyings with American options that some scenario prices without a shared fit
     revaluations: int  # instruments × scenarios
+    cell_pnl: dict[str, F8] | None = None  # model -> (n_cells, n_scenarios) on the host, where it is kept
 
 
 def run_all(
@@ -126,6 +127,7 @@ def revalue(
     threads: int,
     precision: str = "float64",
     progress: Progress = nothing,
+    keep_cells: bool = False,
 ) -> Revaluation:
     """Profit and loss of every account, and the tail of every cell, in every scenario of every model.
 
@@ -135,6 +137,7 @@ def revalue(
         cells: of `cells_of`.
         threads: tasks that a backend on the host runs at a time.
         precision: "float64", or the backend's "float32" mode.
+        keep_cells: whether the profit and loss of every cell is kept as well: for the books of few accounts.
     """
     n_scenarios = sum(len(s.name) for s in sets)
     n_cells = len(cells.account)
@@ -144,6 +147,7 @@ def revalue(
         failed={},
         direct=set(),
         revaluations=sum(len(part.row) for part in parts) * n_scenarios,
+        cell_pnl={s.model: np.full((n_cells, len(s.name)), np.nan) for s in sets} if keep_cells else None,
     )
     done, total = 0, max(1, sum(len(part.row) for part in parts))
     with ThreadPoolExecutor(backend.workers(threads)) as lane:
@@ -285,6 +289,8 @@ class _Loop:
             reason = f"profit and loss on {name} is not finite in {scenarios.model}:{where}"
             into.failed.setdefault(at, reason)
         # A row that is not finite measures as NaN, and harms no other.
+        if into.cell_pnl is not None:
+            into.cell_pnl[scenarios.model][first + rows.start : first + rows.stop] = self.backend.to_host(pnl)
         measured = self.backend.tail(-pnl, self.config.level)
         for column, values in zip(into.cell_tail[scenarios.model], measured, strict=True):
             column[first + rows.start : first + rows.stop] = np.where(sound, values, np.nan)

@@ -5,7 +5,8 @@ import numpy.typing as npt
 
 from gpu_var.market.factors import Factors
 from gpu_var.tables.book import Book, History
-from gpu_var.tables.config import Config, Fhs, MonteCarlo
+from gpu_var.tables.config import Config
+from gpu_var.tables.config_models import Fhs, MonteCarlo
 from gpu_var.tables.findings import Findings, listed
 from gpu_var.tables.times import DAY_US, iso
 from gpu_var.tables.where import Where

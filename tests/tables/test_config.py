@@ -3,7 +3,8 @@ from datetime import UTC, datetime
 import pytest
 from pydantic import ValidationError
 
-from gpu_var.tables.config import Config, Fhs, MonteCarlo
+from gpu_var.tables.config import Config
+from gpu_var.tables.config_models import Fhs, MonteCarlo
 from gpu_var.tables.findings import InputError
 
 TOP = 'base_currency = "USD"\n'

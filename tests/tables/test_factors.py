@@ -9,7 +9,8 @@ from tables.base import BOOK, write
 from gpu_var.market.checks import check, load
 from gpu_var.market.factors import tenor_years
 from gpu_var.market.lookback import window
-from gpu_var.tables.config import Config, Fhs, MonteCarlo
+from gpu_var.tables.config import Config
+from gpu_var.tables.config_models import Fhs, MonteCarlo
 from gpu_var.tables.findings import Findings, InputError
 from gpu_var.tables.load import read_book
 
