@@ -40,7 +40,7 @@ class _Curves(NamedTuple):
     normal: bool
 
 
-def prepare(instruments: Instruments, market: Market, shocks: Shocks) -> Prepared:
+def prepare(instruments: Instruments, market: Market, shocks: Shocks, listed: Instruments | None = None) -> Prepared:
     """Today's prices, by the same arithmetic as the scenarios' so that no shock means no profit and loss, and the
     early-exercise premiums that the scenarios share.
 
@@ -48,7 +48,10 @@ def prepare(instruments: Instruments, market: Market, shocks: Shocks) -> Prepare
         instruments: the underlying's instruments.
         market: its market today.
         shocks: its market in *all* scenarios of the run.
+        listed: the American options over whose volatilities the premiums are fitted, sorted alike: so that a price
+            depends on the market and not on what else is held. Those of `instruments` unless given.
     """
+    listed = instruments if listed is None else listed
     price = np.empty((len(instruments.kind), 1))
     today = _unchanged(market)
     n = len(shocks.spot)
@@ -56,11 +59,11 @@ def prepare(instruments: Instruments, market: Market, shocks: Shocks) -> Prepare
         # Today is one more scenario of the same fit, so that its error cancels in the difference of prices.
         both = Shocks(*(np.concatenate([a, b], axis=-1) for a, b in zip(shocks, today.shocks, strict=True)))
         curves = today._replace(shocks=both)
-        premium = _fit(instruments, curves)
+        premium = _fit(instruments, listed, curves)
         _price(instruments, curves, premium, slice(n, n + 1), price)
         return Prepared(price[:, 0], premium)
-    _price(instruments, today, _fit(instruments, today), slice(0, 1), price)
-    return Prepared(price[:, 0], _fit(instruments, _at_horizon(market, shocks)))
+    _price(instruments, today, _fit(instruments, listed, today), slice(0, 1), price)
+    return Prepared(price[:, 0], _fit(instruments, listed, _at_horizon(market, shocks)))
 
 
 def revalue(
@@ -271,14 +274,16 @@ def _bachelier(k: F8, deviation: F8, sign: int, d: F8, density: F8) -> F8:
     return d
 
 
-def _fit(instruments: Instruments, curves: _Curves) -> dict[tuple[int, int], Premium]:
-    """The early-exercise premium of each (maturity, sign) over the volatilities that the scenarios can reach."""
+def _fit(instruments: Instruments, listed: Instruments, curves: _Curves) -> dict[tuple[int, int], Premium]:
+    """The early-exercise premium of each (maturity, sign) of the instruments, over the volatilities that the listed
+    ones can reach in the scenarios."""
+    wanted = {(m, sign) for kind, m, sign, american, _ in _groups(instruments) if kind == OPTION and american}
     premiums: dict[tuple[int, int], Premium] = {}
-    for kind, m, sign, american, rows in _groups(instruments):
-        if kind != OPTION or not american or curves.maturities.years[m] <= 0.0:
+    for kind, m, sign, american, rows in _groups(listed):
+        if kind != OPTION or not american or (m, sign) not in wanted or curves.maturities.years[m] <= 0.0:
             continue
         years = float(curves.maturities.years[m])
-        low, high = _vol_range(instruments, rows, curves, m)
+        low, high = _vol_range(listed, rows, curves, m)
         carry = np.log(curves.shocks.forward[m] / curves.shocks.spot) / years
         rate = curves.shocks.rate[m]
         premiums[m, sign] = fit_premium(years, sign, rate, rate - carry, low, high)

@@ -104,8 +104,15 @@ def value(
     Returns:
         Arrays over all instruments of the book, NaN for those not asked for, and the underlyings that were built.
     """
-    parts = underlyings(book, config, rows)
     out = Valuation(*(np.full(len(book.instruments.kind), np.nan) for _ in Valuation._fields))
+    return out, value_into(out, book, config, rows, backend, pool, rho)
+
+
+def value_into(
+    out: Valuation, book: Book, config: Config, rows: I8, backend: Backend, pool: Executor, rho: bool = False
+) -> list[Underlying]:
+    """As `value`, into arrays over all instruments of the book that are there already."""
+    parts = underlyings(book, config, rows)
 
     def one(part: Underlying) -> None:
         for column, values in zip(out, backend.price(part.instruments, part.market, rho), strict=True):
@@ -113,7 +120,7 @@ def value(
 
     for _ in pool.map(one, parts):
         pass
-    return out, parts
+    return parts
 
 
 def revalue(
@@ -218,7 +225,7 @@ class _Loop:
 
         def prepare(part: Underlying) -> _Ready:
             state = shocks(self.book, self.config, self.factors, part, shock)
-            prepared = backend.prepare(part.instruments, part.market, state)
+            prepared = backend.prepare(part.instruments, part.market, state, part.listed)
             if any(premium.direct.any() for premium in prepared.premium.values()):
                 into.direct.add(part.position)
             tiles = []

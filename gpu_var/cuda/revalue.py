@@ -49,15 +49,16 @@ def host_priced() -> int:
     return _shared.host_priced
 
 
-def prepare(instruments: Instruments, market: Market, shocks: Shocks) -> Prepared:
+def prepare(instruments: Instruments, market: Market, shocks: Shocks, listed: Instruments | None = None) -> Prepared:
     """See `cpu_reference.prepare`, which this runs on the host; `revalue` uploads its result.
 
     Args:
         instruments: the underlying's instruments, host arrays.
         market: its market today, host arrays.
         shocks: its market in *all* scenarios of the run, device or host arrays.
+        listed: the American options that the premiums are fitted for, host arrays.
     """
-    return cpu_reference.prepare(instruments, market, _on_host(shocks))
+    return cpu_reference.prepare(instruments, market, _on_host(shocks), listed)
 
 
 def revalue(

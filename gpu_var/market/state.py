@@ -22,6 +22,7 @@ class Underlying(NamedTuple):
     row: I8  # (n,) rows of Book.instruments, in the order of `instruments`
     instruments: Instruments
     market: Market
+    listed: Instruments  # every American option of the book that shares underlying, expiry and right with one of them
 
 
 def growth(shock: F8, returns: str) -> F8:
@@ -43,27 +44,46 @@ def underlyings(book: Book, config: Config, rows: I8) -> list[Underlying]:
     Args:
         rows: rows of Book.instruments.
     """
+    rows = _sorted(book, rows)
+    present, begin = np.unique(book.instruments.underlying[rows], return_index=True)
+    if not rows.size:
+        return []
+    listed = _sorted(book, _listed(book, rows))
+    edges = np.searchsorted(book.instruments.underlying[listed], present)
+    fx = fx_rates(book, config.base_currency)
+    return [
+        _underlying(book, config, int(u), part, others, float(fx[book.underlyings.currency[u]]))
+        for u, part, others in zip(present, np.split(rows, begin[1:]), np.split(listed, edges[1:]), strict=True)
+    ]
+
+
+def _sorted(book: Book, rows: I8) -> I8:
+    """Rows of instruments in the order in which the backends take them."""
     i = book.instruments
     own = np.isnan(i.iv[rows])
     order = np.lexsort(
         (i.strike[rows], own, i.american[rows], i.sign[rows], i.kind[rows], i.expiry[rows], i.underlying[rows])
     )
-    rows = rows[order]
-    present, begin = np.unique(i.underlying[rows], return_index=True)
-    if not rows.size:
-        return []
-    fx = fx_rates(book, config.base_currency)
-    return [
-        _underlying(book, config, int(u), part, float(fx[book.underlyings.currency[u]]))
-        for u, part in zip(present, np.split(rows, begin[1:]), strict=True)
-    ]
+    return rows[order]
 
 
-def _underlying(book: Book, config: Config, u: int, rows: I8, fx: float) -> Underlying:
+def _listed(book: Book, rows: I8) -> I8:
+    """Rows of all American options that share underlying, expiry and right with one of the rows."""
     i = book.instruments
-    expiry = i.expiry[rows]
-    expiries = np.unique(expiry[expiry != NO_EXPIRY])
-    maturity = np.where(expiry == NO_EXPIRY, -1, np.searchsorted(expiries, expiry)).astype(np.intp)
+    american = np.flatnonzero(i.american)
+    if not i.american[rows].any():
+        return american[:0]
+    _, expiry = np.unique(i.expiry[american], return_inverse=True)
+    series = (i.underlying[american] * np.int64(expiry.max() + 1) + expiry) * 2 + (i.sign[american] > 0)
+    wanted = np.zeros(len(i.kind), dtype=np.bool_)
+    wanted[rows] = True
+    return american[np.isin(series, series[wanted[american]])]
+
+
+def _underlying(book: Book, config: Config, u: int, rows: I8, listed: I8, fx: float) -> Underlying:
+    i = book.instruments
+    dated = i.expiry[rows]
+    expiries = np.unique(dated[dated != NO_EXPIRY])
     as_of = config.as_of_us
     years = years_to(expiries, as_of)
 
@@ -73,16 +93,7 @@ def _underlying(book: Book, config: Config, u: int, rows: I8, fx: float) -> Unde
     return Underlying(
         u,
         rows,
-        Instruments(
-            kind=i.kind[rows],
-            maturity=maturity,
-            strike=i.strike[rows],
-            sign=i.sign[rows],
-            american=i.american[rows],
-            inverse=i.inverse[rows],
-            multiplier=i.multiplier[rows],
-            vol=i.iv[rows],
-        ),
+        _instruments(book, rows, expiries),
         Market(
             normal=bool(book.underlyings.normal[u]),
             sticky_strike=config.smile == "sticky_strike",
@@ -94,6 +105,23 @@ def _underlying(book: Book, config: Config, u: int, rows: I8, fx: float) -> Unde
             smile_today=smile_today,
             smile_horizon=smile(book, u, horizon, as_of) if config.roll else smile_today,
         ),
+        _instruments(book, listed, expiries),
+    )
+
+
+def _instruments(book: Book, rows: I8, expiries: I8) -> Instruments:
+    i = book.instruments
+    expiry = i.expiry[rows]
+    maturity = np.where(expiry == NO_EXPIRY, -1, np.searchsorted(expiries, expiry)).astype(np.intp)
+    return Instruments(
+        kind=i.kind[rows],
+        maturity=maturity,
+        strike=i.strike[rows],
+        sign=i.sign[rows],
+        american=i.american[rows],
+        inverse=i.inverse[rows],
+        multiplier=i.multiplier[rows],
+        vol=i.iv[rows],
     )
 
 
