@@ -5,7 +5,7 @@ Plain arrays in, plain arrays out; nothing of `gpu_var`. Losses and profits are 
 
 from cpu_reference.aggregate import Holdings, aggregate, upload
 from cpu_reference.arrays import BLOCK, TILE, empty, out_of_memory, to_device, to_host, workers, zeros
-from cpu_reference.filter import filter_ewma, steady
+from cpu_reference.filter import filter_absolute, filter_ewma, steady
 from cpu_reference.normals import correlate, normals, student_t_mixing
 from cpu_reference.price import Valuation, price
 from cpu_reference.revalue import Prepared, prepare, revalue
@@ -27,6 +27,7 @@ __all__ = [
     "aggregate",
     "correlate",
     "empty",
+    "filter_absolute",
     "filter_ewma",
     "normals",
     "out_of_memory",

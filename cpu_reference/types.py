@@ -46,7 +46,7 @@ class Instruments(NamedTuple):
     multiplier: F8
     vol: F8  # the instrument's own volatility; NaN: read from the smile
 
-    def cut(self, rows: slice) -> "Instruments":
+    def cut(self, rows: slice | I8) -> "Instruments":
         """The columns cut to some rows."""
         cut: Instruments = self._replace(**{name: column[rows] for name, column in self._asdict().items()})
         return cut

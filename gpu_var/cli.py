@@ -57,6 +57,15 @@ Book = Annotated[Path, typer.Argument(metavar="BOOK", help="Folder with the tabl
 ConfigFile = Annotated[
     Path | None, typer.Option("--config", help="Configuration, in place of BOOK/margin.toml.", show_default=False)
 ]
+BackendChoice = Annotated[Backend, typer.Option("--backend", help="What to compute on.")]
+PrecisionChoice = Annotated[Precision, typer.Option("--precision", help="float32 is a mode of the CUDA kernels.")]
+Threads = Annotated[
+    int | None, typer.Option("--threads", help="Threads to compute with.  [default: every core]", show_default=False)
+]
+TableFile = Annotated[
+    Path | None,
+    typer.Option("--out", help="Also write the table: a file ending in .csv, .parquet or .arrow.", show_default=False),
+]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Say nothing but errors.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 
@@ -72,14 +81,12 @@ def _run(
             "--out", help="Folder for the outputs.  [default: BOOK-margin beside the book]", show_default=False
         ),
     ] = None,
-    backend: Annotated[Backend, typer.Option(help="What to compute on.")] = Backend.AUTO,
-    precision: Annotated[Precision, typer.Option(help="float32 is a mode of the CUDA kernels.")] = Precision.FLOAT64,
+    backend: BackendChoice = Backend.AUTO,
+    precision: PrecisionChoice = Precision.FLOAT64,
     pnl: Annotated[bool, typer.Option("--pnl", help="Also write every account's P&L in every scenario.")] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Finish an interrupted run with the same inputs.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the run that --out holds.")] = False,
-    threads: Annotated[
-        int | None, typer.Option(help="Threads to compute with.  [default: every core]", show_default=False)
-    ] = None,
+    threads: Threads = None,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
@@ -142,6 +149,141 @@ def _price(
         from gpu_var.report import commands  # noqa: PLC0415
 
         return commands.price(book, config, out, quiet=quiet)
+
+    _ask(context, work, debug)
+
+
+@app.command("what-if", epilog="Example: gpu-var what-if book ACCOUNT trades.csv")
+def _what_if(
+    context: typer.Context,
+    book: Book,
+    account: Annotated[str, typer.Argument(metavar="ACCOUNT", help="Who would trade.", show_default=False)],
+    trades: Annotated[
+        Path,
+        typer.Argument(
+            metavar="TRADES", help="File with the columns instrument and quantity (> 0 bought).", show_default=False
+        ),
+    ],
+    config: ConfigFile = None,
+    out: TableFile = None,
+    backend: BackendChoice = Backend.AUTO,
+    precision: PrecisionChoice = Precision.FLOAT64,
+    threads: Threads = None,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """What an account must post before and after some trades."""
+
+    def work() -> int:
+        from gpu_var.report import what_if  # noqa: PLC0415
+
+        return what_if.command(
+            book,
+            account,
+            trades,
+            config,
+            out,
+            backend=backend.value,
+            precision=precision.value,
+            threads=threads,
+            quiet=quiet,
+        )
+
+    _ask(context, work, debug)
+
+
+@app.command("compare", epilog="Example: gpu-var compare book --out compare.parquet")
+def _compare(
+    context: typer.Context,
+    book: Book,
+    config: ConfigFile = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            help="File ending in .parquet, .csv or .arrow, or a folder.  [default: BOOK-compare.parquet and .html]",
+            show_default=False,
+        ),
+    ] = None,
+    backend: BackendChoice = Backend.AUTO,
+    precision: PrecisionChoice = Precision.FLOAT64,
+    threads: Threads = None,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """The same accounts position by position, under Reg T, from one pool, fully collateralised, and as a portfolio."""
+
+    def work() -> int:
+        from gpu_var.report import compare  # noqa: PLC0415
+
+        return compare.command(
+            book, config, out, backend=backend.value, precision=precision.value, threads=threads, quiet=quiet
+        )
+
+    _ask(context, work, debug)
+
+
+@app.command("procyclicality", epilog="Example: gpu-var procyclicality book --every 5")
+def _procyclicality(
+    context: typer.Context,
+    book: Book,
+    config: ConfigFile = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            help="File ending in .parquet, .csv or .arrow.  [default: BOOK-procyclicality.parquet beside the book]",
+            show_default=False,
+        ),
+    ] = None,
+    days: Annotated[
+        int | None,
+        typer.Option("--days", help="Rows of history to go back.  [default: all that can be used]", show_default=False),
+    ] = None,
+    every: Annotated[
+        int | None,
+        typer.Option("--every", help="Rows from one date to the next.  [default: by the work]", show_default=False),
+    ] = None,
+    backend: BackendChoice = Backend.AUTO,
+    precision: PrecisionChoice = Precision.FLOAT64,
+    threads: Threads = None,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """How much the margin of today's book would have risen and fallen through the history, and what tames it."""
+
+    def work() -> int:
+        from gpu_var.report import procyclicality  # noqa: PLC0415
+
+        return procyclicality.command(
+            book,
+            config,
+            out,
+            days=days,
+            every=every,
+            backend=backend.value,
+            precision=precision.value,
+            threads=threads,
+            quiet=quiet,
+        )
+
+    _ask(context, work, debug)
+
+
+@app.command("preset", epilog="Example: gpu-var preset span > my-margin.toml")
+def _preset(
+    context: typer.Context,
+    name: Annotated[
+        str | None, typer.Argument(metavar="[NAME]", help="Which one.  [default: list them]", show_default=False)
+    ] = None,
+    debug: Debug = False,
+) -> None:
+    """List the presets, or print one: a configuration to copy, or to name by `preset` in margin.toml."""
+
+    def work() -> int:
+        from gpu_var.report import presets  # noqa: PLC0415
+
+        return presets.command(name)
 
     _ask(context, work, debug)
 

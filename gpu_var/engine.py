@@ -23,7 +23,7 @@ from cpu_reference.types import Instruments, Market, Shocks
 from gpu_var.backend import Backend, load_backend
 from gpu_var.market.factors import Factors
 from gpu_var.market.state import Underlying, shocks, underlyings
-from gpu_var.scenarios.model import ScenarioSet
+from gpu_var.scenarios.model import ScenarioSet, measures
 from gpu_var.tables.book import F8, I4, I8, Book
 from gpu_var.tables.config import Config
 
@@ -156,6 +156,8 @@ def revalue(
         revaluations=sum(len(part.row) for part in parts) * n_scenarios,
         cell_pnl={s.model: np.full((n_cells, len(s.name)), np.nan) for s in sets} if keep_cells else None,
     )
+    if not sets:
+        return out
     done, total = 0, max(1, sum(len(part.row) for part in parts))
     with ThreadPoolExecutor(backend.workers(threads)) as lane:
         holdings = _holdings(book, cells, parts, backend.TILE)
@@ -186,12 +188,50 @@ def _batches(parts: list[Underlying], cells: Cells, n_scenarios: int) -> Iterato
         yield batch
 
 
-class _Ready(NamedTuple):
+def columns_of(sets: Sequence[ScenarioSet]) -> list[slice]:
+    """Where each model's scenarios stand in the matrix of all, side by side."""
+    ends = np.cumsum([len(s.name) for s in sets]).tolist()
+    return [slice(end - len(s.name), end) for s, end in zip(sets, ends, strict=True)]
+
+
+def blocks_of(sets: Sequence[ScenarioSet], width: int) -> list[slice]:
+    """The blocks of scenarios that are revalued at a time; none holds those of two models."""
+    return [slice(b, min(b + width, c.stop)) for c in columns_of(sets) for b in range(c.start, c.stop, width)]
+
+
+class Ready(NamedTuple):
     """An underlying whose tiles can be revalued."""
 
     market: Market
     shocks: Shocks  # the backend's arrays
     tiles: list[tuple[Instruments, Prepared, Holdings]]
+
+
+def revalue_block(backend: Backend, precision: str, ready: Ready, block: slice, out: F8) -> None:
+    """Profit and loss of an underlying's cells in a block of scenarios; in halves of it where memory is short.
+
+    Args:
+        ready: the underlying.
+        block: which of the scenarios.
+        out: (n_cells, n_scenarios of the block), overwritten.
+    """
+    width = block.stop - block.start
+    out[...] = 0.0
+    try:
+        buffer = backend.empty((max(len(i.kind) for i, _, _ in ready.tiles), width), precision)
+        for instruments, prepared, held in ready.tiles:
+            tile = buffer[: len(instruments.kind)]
+            backend.revalue(instruments, ready.market, ready.shocks, prepared, block, tile)
+            backend.aggregate(held, tile, out)
+    except Exception as error:
+        if not backend.out_of_memory(error):
+            raise
+        if width < 2:
+            size = f"{len(out):,} cells and a tile of {backend.TILE:,} instruments"
+            raise MemoryError(f"no memory is left for {size} in a single scenario") from error
+        middle = block.start + width // 2
+        revalue_block(backend, precision, ready, slice(block.start, middle), out[:, : width // 2])
+        revalue_block(backend, precision, ready, slice(middle, block.stop), out[:, width // 2 :])
 
 
 @dataclass(frozen=True)
@@ -215,15 +255,12 @@ class _Loop:
         """
         backend = self.backend
         shock = np.concatenate([s.shock for s in self.sets])
-        ends = np.cumsum([len(s.name) for s in self.sets]).tolist()
-        columns = [slice(end - len(s.name), end) for s, end in zip(self.sets, ends, strict=True)]
-        blocks = [
-            slice(b, min(b + backend.BLOCK, c.stop)) for c in columns for b in range(c.start, c.stop, backend.BLOCK)
-        ]
+        columns = columns_of(self.sets)
+        blocks = blocks_of(self.sets, backend.BLOCK)
         first = self._cells(batch[0]).start
         cell_pnl = backend.zeros((self._cells(batch[-1]).stop - first, len(shock)))
 
-        def prepare(part: Underlying) -> _Ready:
+        def prepare(part: Underlying) -> Ready:
             state = shocks(self.book, self.config, self.factors, part, shock)
             prepared = backend.prepare(part.instruments, part.market, state, part.listed)
             if any(premium.direct.any() for premium in prepared.premium.values()):
@@ -234,7 +271,7 @@ class _Loop:
                 tiles.append(
                     (part.instruments.cut(rows), prepared._replace(price=prepared.price[rows]), backend.upload(held))
                 )
-            return _Ready(part.market, Shocks(*map(backend.to_device, state)), tiles)
+            return Ready(part.market, Shocks(*map(backend.to_device, state)), tiles)
 
         # One after another: fits are many short steps of Python, which threads would only pass back and forth.
         ready = [prepare(part) for part in batch]
@@ -242,7 +279,9 @@ class _Loop:
         for part, prepared in zip(batch, ready, strict=True):
             own = self._cells(part)
             out = cell_pnl[own.start - first : own.stop - first]
-            tasks += [partial(self._revalue, prepared, block, out[:, block]) for block in blocks]
+            tasks += [
+                partial(revalue_block, backend, self.precision, prepared, block, out[:, block]) for block in blocks
+            ]
         run_all(self.lane, tasks, report)
 
         def accumulate(scenarios: ScenarioSet, at: slice) -> None:
@@ -264,26 +303,6 @@ class _Loop:
         begin, end = np.searchsorted(self.cells.underlying, [part.position, part.position + 1])
         return slice(int(begin), int(end))
 
-    def _revalue(self, ready: _Ready, block: slice, out: F8) -> None:
-        """Profit and loss of an underlying's cells in a block; in halves of it where memory is short."""
-        backend, width = self.backend, block.stop - block.start
-        out[...] = 0.0
-        try:
-            buffer = backend.empty((max(len(i.kind) for i, _, _ in ready.tiles), width), self.precision)
-            for instruments, prepared, held in ready.tiles:
-                tile = buffer[: len(instruments.kind)]
-                backend.revalue(instruments, ready.market, ready.shocks, prepared, block, tile)
-                backend.aggregate(held, tile, out)
-        except Exception as error:
-            if not backend.out_of_memory(error):
-                raise
-            if width < 2:
-                size = f"{len(out):,} cells and a tile of {backend.TILE:,} instruments"
-                raise MemoryError(f"no memory is left for {size} in a single scenario") from error
-            middle = block.start + width // 2
-            self._revalue(ready, slice(block.start, middle), out[:, : width // 2])
-            self._revalue(ready, slice(middle, block.stop), out[:, width // 2 :])
-
     def _measure(self, scenarios: ScenarioSet, cell_pnl: F8, first: int, rows: slice, into: Revaluation) -> None:
         """The tails of some cells; one whose profit and loss is not a number is marked as failed, with the reason."""
         pnl = cell_pnl[rows]
@@ -298,7 +317,7 @@ class _Loop:
         # A row that is not finite measures as NaN, and harms no other.
         if into.cell_pnl is not None:
             into.cell_pnl[scenarios.model][first + rows.start : first + rows.stop] = self.backend.to_host(pnl)
-        measured = self.backend.tail(-pnl, self.config.level)
+        measured = measures(self.backend, -pnl, scenarios.samples, self.config.level)
         for column, values in zip(into.cell_tail[scenarios.model], measured, strict=True):
             column[first + rows.start : first + rows.stop] = np.where(sound, values, np.nan)
 

@@ -14,7 +14,17 @@ from gpu_var.batch.lock import locked, refuse_if_in_use
 Mode = Literal["new", "resume", "overwrite"]
 MARGIN = "margin.parquet"
 RUN = "run.json"
-OUTPUTS = ("breakdown.parquet", "pnl_fhs.arrow", "pnl_monte_carlo.arrow", "report.html", RUN, MARGIN)
+OUTPUTS = (
+    "breakdown.parquet",
+    "scan.parquet",
+    "pnl_fhs.arrow",
+    "pnl_monte_carlo.arrow",
+    "pnl_scan.arrow",
+    "pnl_stress.arrow",
+    "report.html",
+    RUN,
+    MARGIN,
+)
 """In the order in which they are renamed into place."""
 
 _WORK = ".gpu-var"

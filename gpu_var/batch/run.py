@@ -4,7 +4,7 @@ import json
 import platform
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -18,11 +18,13 @@ import pyarrow.compute as pc
 from gpu_var import __version__
 from gpu_var.backend import Name
 from gpu_var.batch.fingerprint import hashes, sha256
-from gpu_var.batch.folder import MARGIN, RUN, OutputFolder, output_folder, refuse_in_book
+from gpu_var.batch.folder import RUN, OutputFolder, output_folder, refuse_in_book
 from gpu_var.batch.host import device, resolve_backend, thread_count, versions
 from gpu_var.batch.outputs import pnl_table, write_arrow, write_json, write_parquet
 from gpu_var.engine import Progress, nothing
+from gpu_var.margin.measured import Measured
 from gpu_var.margin.requirement import requirement
+from gpu_var.margin.what_if import Portfolio, what_if
 from gpu_var.market.checks import check
 from gpu_var.market.factors import Factors
 from gpu_var.tables.book import Book
@@ -36,12 +38,11 @@ Page = Callable[["Run"], str]
 class Run:
     """The result of a run, in base currency.
 
-    `margin` and `breakdown` are the tables of the same name, `pnl` holds by model the P&L (n_accounts, n_scenarios) in
-    the order of `margin`, gains positive, and `scenarios` the names of its columns.
+    `tables` are `margin`, `breakdown` and, where [scan] is enabled, `scan`; `pnl` holds by model the P&L (n_accounts,
+    n_scenarios) in the order of `margin`, gains positive, and `scenarios` the names of its columns.
     """
 
-    margin: pa.Table
-    breakdown: pa.Table
+    tables: Mapping[str, pa.Table]
     notes: list[str]
     pnl: Mapping[str, npt.NDArray[np.float64]]
     scenarios: Mapping[str, list[str]]
@@ -54,11 +55,33 @@ class Run:
     threads: int
     inputs: Mapping[str, str]  # SHA-256 by name
     started: datetime
+    measured: Measured = field(repr=False)
+    _portfolios: dict[int, Portfolio] = field(default_factory=dict, repr=False)
+
+    @property
+    def margin(self) -> pa.Table:
+        """A row an account."""
+        return self.tables["margin"]
+
+    @property
+    def breakdown(self) -> pa.Table:
+        """A row an account and underlying."""
+        return self.tables["breakdown"]
 
     @property
     def failed(self) -> pa.Table:
         """The rows of `margin` whose account failed."""
         return self.margin.filter(pc.not_equal(self.margin["status"], pa.scalar("ok")))
+
+    def what_if(self, trades: pa.Table | Mapping[str, Any], account: str | None = None) -> pa.Table:
+        """The margin of accounts, and all that it is made of, before and after some trades.
+
+        `trades` has the columns instrument and quantity (signed contracts) and, unless they are all of `account`,
+        account. Returns the columns account, component, before, after, change, in base currency: the numbers of a run
+        over the book that has traded. Raises `InputError` for what the book does not have.
+        """
+        table = trades if isinstance(trades, pa.Table) else pa.table(dict(trades))
+        return what_if(self.measured, table, account, self._portfolios)
 
     def plan(self, pnl: bool) -> dict[str, Any]:
         """All that the bytes of the tables depend on."""
@@ -81,8 +104,7 @@ class Run:
         """As `write`, into a folder that is locked already."""
         begun = time.perf_counter()
         files: dict[str, Callable[[BinaryIO], object]] = {
-            MARGIN: partial(write_parquet, self.margin),
-            "breakdown.parquet": partial(write_parquet, self.breakdown),
+            f"{name}.parquet": partial(write_parquet, table) for name, table in self.tables.items()
         }
         if pnl:
             account = self.margin["account"]
@@ -175,8 +197,7 @@ def compute(
     count = thread_count(threads)
     result = requirement(book, config, factors, backend=backend, precision=precision, threads=count, progress=progress)
     return Run(
-        margin=result.margin,
-        breakdown=result.breakdown,
+        tables=result.tables,
         notes=list(dict.fromkeys([*book.notes, *notes, *result.notes])),
         pnl=result.pnl,
         scenarios=result.scenarios,
@@ -189,6 +210,7 @@ def compute(
         threads=count,
         inputs=inputs,
         started=started,
+        measured=result.measured,
     )
 
 

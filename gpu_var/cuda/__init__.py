@@ -14,7 +14,7 @@ from cpu_reference.types import Instruments, Market, Maturities, Shocks, Smile
 from gpu_var.cuda.aggregate import aggregate, upload
 from gpu_var.cuda.arrays import BLOCK, TILE, empty, out_of_memory, to_device, to_host, workers, zeros
 from gpu_var.cuda.device import current, unavailable, use
-from gpu_var.cuda.filter import filter_ewma
+from gpu_var.cuda.filter import filter_absolute, filter_ewma
 from gpu_var.cuda.normals import correlate, draw, normals, student_t_mixing
 from gpu_var.cuda.revalue import prepare, revalue
 from gpu_var.cuda.tail import tail
@@ -36,6 +36,7 @@ __all__ = [
     "current",
     "draw",
     "empty",
+    "filter_absolute",
     "filter_ewma",
     "normals",
     "out_of_memory",

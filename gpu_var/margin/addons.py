@@ -1,6 +1,7 @@
 """What it would cost to unwind: liquidity and concentration, and the sensitivities that they are made of."""
 
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 
@@ -8,7 +9,7 @@ from cpu_reference import Valuation
 from cpu_reference.types import FUTURE, OPTION, PERPETUAL
 from gpu_var.engine import Cells
 from gpu_var.market.curves import years_to
-from gpu_var.tables.book import F8, I8, Book
+from gpu_var.tables.book import F8, I8, NO_EXPIRY, Book
 from gpu_var.tables.config import Config
 
 TENOR_DAYS = np.array([30.0, 90.0, 365.0])
@@ -19,10 +20,13 @@ DELTA_EDGES = np.array([0.25, 0.75])
 
 N_BUCKETS = (len(TENOR_DAYS) + 1) * (len(DELTA_EDGES) + 1)
 
+EXPIRIES = ("30d", "90d", "365d", "beyond", "undated")
+"""Expiry buckets: T·365 ≤ 30 (what has expired too), ≤ 90, ≤ 365, > 365 days; spot and perpetuals, undated."""
+
 
 @dataclass(frozen=True)
 class Sensitivities:
-    """Of each cell; (n_cells,) but for the last."""
+    """Of each cell; (n_cells,) but for the last four, which are split by the buckets of `EXPIRIES`."""
 
     delta: F8  # Δ_u, units of the underlying
     gamma: F8  # Σ quantity·multiplier·gamma, the underlying's currency
@@ -30,6 +34,10 @@ class Sensitivities:
     theta: F8  # a day
     net_option_value: F8  # base currency, signed
     bucket_vega: F8  # Σ_bucket |Vega|
+    expiry_delta: F8  # (n_cells, 5), each row adding up to `delta`; the others likewise
+    expiry_gamma: F8  # (n_cells, 4): what is undated has delta alone
+    expiry_vega: F8
+    expiry_theta: F8
 
 
 @dataclass(frozen=True)
@@ -69,6 +77,13 @@ def sensitivities(book: Book, config: Config, cells: Cells, valuation: Valuation
     def total(per_contract: F8) -> F8:
         return np.asarray(np.bincount(cells.of_position, quantity * per_contract, n), dtype=np.float64)
 
+    expiry = expiry_bucket(i.expiry[at], config.as_of_us)
+
+    def split(per_contract: F8, buckets: int) -> F8:
+        weights = np.where(expiry < buckets, quantity * per_contract, 0.0)
+        place = cells.of_position * buckets + np.minimum(expiry, buckets - 1)
+        return np.asarray(np.bincount(place, weights, n * buckets), dtype=np.float64).reshape(n, buckets)
+
     contracts = i.multiplier[at]
     rate = fx[book.underlyings.currency[i.underlying[at]]]
     option_value = np.where(option, contracts * valuation.price[at] * rate, 0.0)
@@ -77,14 +92,41 @@ def sensitivities(book: Book, config: Config, cells: Cells, valuation: Valuation
     by_bucket = np.bincount(
         cells.of_position * N_BUCKETS + bucket, weights=quantity * vega, minlength=n * N_BUCKETS
     ).reshape(n, N_BUCKETS)
+    delta = delta_per_contract(book, valuation)[at]
+    gamma, theta = contracts * valuation.gamma[at], contracts * valuation.theta[at]
     return Sensitivities(
-        delta=total(delta_per_contract(book, valuation)[at]),
-        gamma=total(contracts * valuation.gamma[at]),
+        delta=total(delta),
+        gamma=total(gamma),
         vega=total(vega),
-        theta=total(contracts * valuation.theta[at]),
+        theta=total(theta),
         net_option_value=total(option_value),
         bucket_vega=np.abs(by_bucket).sum(axis=1),
+        expiry_delta=split(delta, 5),
+        expiry_gamma=split(gamma, 4),
+        expiry_vega=split(vega, 4),
+        expiry_theta=split(theta, 4),
     )
+
+
+def expiry_bucket(expiry: I8, as_of: int) -> I8:
+    """Bucket of `EXPIRIES`; both arguments in microseconds since 1970 UTC, `NO_EXPIRY` for what does not expire."""
+    dated = expiry != NO_EXPIRY
+    days = years_to(np.where(dated, expiry, as_of), as_of) * 365.0
+    out: I8 = np.where(dated, np.searchsorted(TENOR_DAYS, days, side="left"), len(TENOR_DAYS) + 1)
+    return out
+
+
+def expiry_columns(sensitivity: Sensitivities) -> dict[str, F8]:
+    """The columns of `breakdown.parquet` that split the Greeks by expiry: name -> (n_cells,), units as their sums.
+
+    delta_30d, delta_90d, delta_365d, delta_beyond, delta_undated, gamma_30d … theta_beyond: 17 of them.
+    """
+    greeks = {name: getattr(sensitivity, f"expiry_{name}") for name in ("delta", "gamma", "vega", "theta")}
+    return {
+        f"{name}_{bucket}": greeks[name][:, b]
+        for name, (b, bucket) in product(greeks, enumerate(EXPIRIES))
+        if b < greeks[name].shape[1]
+    }
 
 
 def vega_bucket(years: F8, delta: F8) -> I8:

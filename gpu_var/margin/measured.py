@@ -14,7 +14,7 @@ from gpu_var.margin.core import Core, core
 from gpu_var.margin.scan.result import ScanResult
 from gpu_var.market.factors import Factors
 from gpu_var.market.state import Underlying, fx_rates
-from gpu_var.scenarios.model import ScenarioSet
+from gpu_var.scenarios.model import ScenarioSet, measures
 from gpu_var.tables.book import F8, Book, Bool
 from gpu_var.tables.config import Config
 
@@ -92,6 +92,7 @@ def measure(
         sensitivity = sensitivities(book, config, cells, setting.valuation, setting.fx)
         cell_core = core(cell_tails, None if scan is None else scan.cell_amount, config)
         extra = add_ons(book, config, cells, sensitivity, cell_core.amount, setting.fx)
+        broken_cells = ({} if scan is None else scan.failed) | broken_cells
         failed = _failed_accounts(book, cells, broken_cells, sensitivity, extra)
         tails = _account_tails(setting, pnl, failed)
         amount = None if scan is None else np.where(_marked(failed, len(scan.amount)), np.nan, scan.amount)
@@ -142,7 +143,7 @@ def _account_tails(setting: Setting, pnl: dict[str, F8], failed: dict[int, str])
             values[list(failed)] = np.nan
         step = max(1, (1 << 20) // values.shape[1])
         parts = [
-            setting.backend.tail(-values[r : r + step], setting.config.level)
+            measures(setting.backend, -values[r : r + step], setting.sets[model].samples, setting.config.level)
             for r in range(0, max(1, len(values)), step)
         ]
         out[model] = Tail(*(np.concatenate(column) for column in zip(*parts, strict=True)))

@@ -6,18 +6,17 @@ import numpy as np
 import pyarrow as pa
 
 from cpu_reference import Tail
+from gpu_var.margin.addons import expiry_columns
+from gpu_var.margin.collateral import columns as collateral_columns
+from gpu_var.margin.columns import numbers
 from gpu_var.margin.core import BLEND, MEASURED
 from gpu_var.margin.measured import Measured
-from gpu_var.tables.book import F8
+from gpu_var.margin.scan import ScanResult
+from gpu_var.tables.book import F8, Bool
 
 _PREFIX = {"fhs": "fhs", "monte_carlo": "mc"}
 _OF_ACCOUNTS = {"fhs": ("var", "es", "worst"), "monte_carlo": ("var", "var_se", "es", "es_se", "worst")}
 _OF_CELLS = dict.fromkeys(_PREFIX, ("var", "es", "worst"))
-
-
-def numbers(values: F8) -> pa.Array:
-    """float64, null where NaN; no negative zeros."""
-    return pa.array(values + 0.0, mask=np.isnan(values), type=pa.float64())
 
 
 def margin_table(m: Measured, charged: dict[str, F8]) -> pa.Table:
@@ -48,11 +47,12 @@ def margin_table(m: Measured, charged: dict[str, F8]) -> pa.Table:
             "worst_scenario": pa.array(worst_scenarios(m), pa.string(), mask=unnamed),
             "concentration": numbers(np.where(broken, np.nan, concentration)),
             "liquidity": numbers(np.where(broken, np.nan, liquidity)),
-            **_tail_columns(_floored(m.tails), n, _OF_ACCOUNTS),
+            **_tail_columns(_floored(m.tails, broken), n, _OF_ACCOUNTS),
             "scan": _or_null(None if m.scan is None else _positive(np.where(broken, np.nan, m.scan.amount)), n),
-            "stress": _or_null(_positive(m.tails["stress"].worst) if "stress" in m.tails else None, n),
+            "stress": _or_null(_floored(m.tails, broken)["stress"].worst if "stress" in m.tails else None, n),
             "net_option_value": numbers(np.where(broken, np.nan, option_value)),
             **{name: numbers(charge) for name, charge in charged.items()},
+            **collateral_columns(m, margin),
         }
     )
 
@@ -79,10 +79,6 @@ def worst_scenarios(m: Measured) -> np.ndarray:
 def breakdown_table(m: Measured) -> pa.Table:
     """`breakdown.parquet`: what each cell brings, not floored; ascending by account, then underlying."""
     book, cells, extra, greeks = m.book, m.cells, m.extra, m.sensitivity
-    by_name = np.argsort(np.array([name.encode() for name in book.underlyings.name.to_pylist()], dtype=object))
-    rank = np.empty(len(by_name), dtype=np.intp)
-    rank[by_name] = np.arange(len(by_name))
-    order = np.lexsort((rank[cells.underlying], cells.account))
     currencies = pa.array(np.array(book.currencies.name, dtype=object), pa.string())
     table = pa.table(
         {
@@ -101,9 +97,28 @@ def breakdown_table(m: Measured) -> pa.Table:
             "liquidity_delta": numbers(extra.liquidity_delta),
             "liquidity_vega": numbers(extra.liquidity_vega),
             "net_option_value": numbers(greeks.net_option_value),
+            **{name: numbers(column) for name, column in expiry_columns(greeks).items()},
         }
     )
-    return table.take(pa.array(order)).combine_chunks()
+    return table.take(pa.array(_order(m))).combine_chunks()
+
+
+def scan_table(m: Measured, scan: ScanResult) -> pa.Table:
+    """`scan.parquet`: what the scan's amount is made of, cell by cell, in the order of `breakdown.parquet`."""
+    names = {
+        "account": m.book.accounts.name.take(pa.array(m.cells.account)),
+        "underlying": m.book.underlyings.name.take(pa.array(m.cells.underlying)),
+    }
+    table = pa.table({**names, **{name: numbers(column) for name, column in scan.columns.items()}})
+    return table.take(pa.array(_order(m))).combine_chunks()
+
+
+def _order(m: Measured) -> np.ndarray:
+    """Cells ascending by account, then by the name of the underlying."""
+    names = np.array([name.encode() for name in m.book.underlyings.name.to_pylist()], dtype=object)
+    rank = np.empty(len(names), dtype=np.intp)
+    rank[np.argsort(names)] = np.arange(len(names))
+    return np.lexsort((rank[m.cells.underlying], m.cells.account))
 
 
 def _tail_columns(tails: dict[str, Tail], n: int, wanted: Mapping[str, tuple[str, ...]]) -> dict[str, pa.Array]:
@@ -123,9 +138,20 @@ def _positive(values: F8) -> F8:
     return np.asarray(np.maximum(values, 0.0))
 
 
-def _floored(tails: dict[str, Tail]) -> dict[str, Tail]:
+def _floored(tails: dict[str, Tail], broken: Bool) -> dict[str, Tail]:
+    """Measures of accounts: floored at 0, NaN for failed accounts."""
+
+    def shown(values: F8, floor: float) -> F8:
+        return np.asarray(np.where(broken, np.nan, np.maximum(values, floor)))
+
     return {
-        m: t._replace(var=np.maximum(t.var, 0.0), es=np.maximum(t.es, 0.0), worst=np.maximum(t.worst, 0.0))
+        m: t._replace(
+            var=shown(t.var, 0.0),
+            es=shown(t.es, 0.0),
+            worst=shown(t.worst, 0.0),
+            var_se=shown(t.var_se, -np.inf),
+            es_se=shown(t.es_se, -np.inf),
+        )
         for m, t in tails.items()
     }
 

@@ -15,27 +15,30 @@ from gpu_var import engine
 from gpu_var.backend import Backend, Name, load_backend
 from gpu_var.margin.charges import charges
 from gpu_var.margin.measured import Measured, Setting, measure
-from gpu_var.margin.output import breakdown_table, margin_table
-from gpu_var.margin.scan.result import ScanResult
+from gpu_var.margin.output import breakdown_table, margin_table, scan_table
+from gpu_var.margin.scan import ScanResult, scan
 from gpu_var.market.factors import Factors
 from gpu_var.scenarios.fhs import historical
 from gpu_var.scenarios.model import ScenarioSet
-from gpu_var.scenarios.monte_carlo import monte_carlo
+from gpu_var.scenarios.monte_carlo import dependence_sets, monte_carlo
+from gpu_var.scenarios.reference import reference_sets
+from gpu_var.scenarios.stress import stress
 from gpu_var.tables.book import F8, Book
 from gpu_var.tables.config import Config
+from gpu_var.tables.pledged import with_collateral
 
 
 @dataclass(frozen=True)
 class Requirement:
     """The result of a run, as tables and as the profit and loss behind them."""
 
-    margin: pa.Table
-    breakdown: pa.Table
+    tables: dict[str, pa.Table]  # margin and breakdown, and scan where [scan] is enabled
     pnl: dict[str, F8]  # model -> (n_accounts, n_scenarios), base currency, gains positive, rows as in `margin`
     scenarios: dict[str, list[str]]
     notes: list[str]
     counts: dict[str, int]
     timings: dict[str, float]  # seconds by stage
+    measured: Measured
 
 
 class _Stages:
@@ -77,28 +80,34 @@ def requirement(
         book, config, factors, backend=backend, precision=precision, threads=threads, progress=progress, stage=stage
     )
     with stage("measures"):
-        margin, breakdown = margin_table(m, charges(m)), breakdown_table(m)
+        tables = {"margin": margin_table(m, charges(m)), "breakdown": breakdown_table(m)}
+        if m.scan is not None:
+            tables["scan"] = scan_table(m, m.scan)
     counts = {
         "accounts": len(book.accounts.house),
         "accounts_failed": len(m.failed),
         "positions": len(book.positions.quantity),
         "cells": len(m.cells.account),
         "instruments": len(book.instruments.kind),
-        "instruments_held": int(np.count_nonzero(book.held)),
+        "instruments_held": int(np.count_nonzero(m.book.held)),
         "underlyings_held": len(m.parts),
         "factors": len(factors.names),
         **{f"scenarios_{model}": len(s.name) for model, s in m.sets.items()},
         "revaluations": sum(len(part.row) for part in m.parts) * sum(len(s.name) for s in m.sets.values()),
     }
     pnl = {model: m.backend.to_host(values) for model, values in m.pnl.items() if "." not in model}
+    scenarios = {model: m.sets[model].name for model in pnl}
+    if m.scan is not None:
+        broken = m.broken[:, None]
+        pnl, scenarios = pnl | {"scan": np.where(broken, np.nan, m.scan.pnl)}, scenarios | {"scan": m.scan.name}
     return Requirement(
-        margin=margin,
-        breakdown=breakdown,
+        tables=tables,
         pnl=pnl,
-        scenarios={model: m.sets[model].name for model in pnl},
+        scenarios=scenarios,
         notes=m.notes,
         counts=counts,
         timings=stage.seconds,
+        measured=m,
     )
 
 
@@ -122,6 +131,7 @@ def measured(
         keep_cells: whether the profit and loss of every cell is kept as well: for the books of few accounts.
     """
     stage = stage or _Stages(progress)
+    book = with_collateral(book, config)
     computes = load_backend(backend)
     count = threads or os.cpu_count() or 1
     # One BLAS thread: the cores are ours already, and several may round differently.
@@ -139,36 +149,39 @@ def measured(
                 revalued = engine.revalue(
                     book, config, factors, parts, used, cells, computes, count, precision, progress, keep_cells
                 )
-                scanned = _scan(setting)
+                scanned = scan_of(setting)
         except BaseException:
             pool.shutdown(wait=True, cancel_futures=True)
             raise
-    notes = _notes(book, used, revalued)
+    notes = _notes(book, used, revalued) + ([] if scanned is None else scanned.notes)
     return measure(setting, revalued.pnl, revalued.cell_tail, revalued.failed, scanned, revalued.cell_pnl, notes)
 
 
 def scenario_sets(
     book: Book, config: Config, factors: Factors, backend: Backend, pool: ThreadPoolExecutor
 ) -> list[ScenarioSet]:
-    """The scenarios of every enabled model that has a tail."""
+    """The scenarios of every enabled model but the scan, and the auxiliary ones that charges ask for."""
     sets = []
     if config.fhs is not None:
         sets.append(historical(book, config, factors, backend))
     if config.monte_carlo is not None:
         sets.append(monte_carlo(book, config, factors, backend, pool))
-    return sets
+        sets += dependence_sets(book, config, factors, backend, pool)
+    if config.stress is not None:
+        sets.append(stress(book, config, factors))
+    return sets + reference_sets(book, config, factors, sets, backend, pool)
 
 
-def _scan(s: Setting) -> ScanResult | None:
-    if getattr(s.config, "scan", None) is None:
+def scan_of(s: Setting) -> ScanResult | None:
+    """The scan, where [scan] is enabled."""
+    if s.config.scan is None:
         return None
-    from gpu_var.margin.scan import scan
-
     return scan(s.book, s.config, s.cells, s.parts, s.valuation, s.fx, s.backend, s.threads)
 
 
 def _notes(book: Book, sets: list[ScenarioSet], revalued: engine.Revaluation) -> list[str]:
-    notes = [
+    notes = [note for s in sets for note in s.notes]
+    notes += [
         f"{s.model}: the floor of simple returns, a growth of 0.01, was reached {s.floored:,} times"
         for s in sets
         if s.floored

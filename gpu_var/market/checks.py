@@ -9,14 +9,21 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cpu_reference.types import OPTION
+from gpu_var.market.charge_checks import check_options
+from gpu_var.market.collateral import check_collateral
 from gpu_var.market.factors import Factors, held, select_factors
 from gpu_var.market.lookback import check_history, window
+from gpu_var.market.patterns import matches, nearest_name
+from gpu_var.market.scan_checks import check_scan
+from gpu_var.market.stress import check_periods, check_scenarios
+from gpu_var.market.unobserved import with_unobserved
 from gpu_var.tables.book import Book, Nodes
 from gpu_var.tables.config import Config
 from gpu_var.tables.config_file import load_config
 from gpu_var.tables.files import CONFIG
 from gpu_var.tables.findings import Findings, listed, shown
 from gpu_var.tables.load import draft_book
+from gpu_var.tables.pledged import with_collateral
 from gpu_var.tables.products import expired
 from gpu_var.tables.where import Where
 
@@ -37,7 +44,7 @@ def load(book: str | Path, config: str | Path | None = None) -> tuple[Book, Conf
     if config is not None or folder.is_dir():
         parsed, refused = load_config(Path(config) if config is not None else folder / CONFIG, findings)
     no_model = "" in refused
-    draft = draft_book(folder, findings, needs_history=parsed is not None and not no_model)
+    draft = draft_book(folder, findings, needs_history=parsed is not None and parsed.needs_history and not no_model)
     factors = check(draft.book, parsed, findings, draft.broken | refused) if parsed else None
     findings.raise_if_any()
     if parsed is None or factors is None:
@@ -57,22 +64,33 @@ def check(book: Book, config: Config, findings: Findings, broken: frozenset[str]
     _expired(book, config, findings)
     if not broken & {"vols", "instruments", "underlyings"}:
         _unpriced_options(book, config, where)
-    _liquidity(book, config, where, findings)
-    if not config.fhs and not config.monte_carlo:
-        return None
-    if "history" not in book.files:
+    pledged = book if "underlyings" in broken else with_collateral(book, config)
+    _liquidity(pledged, config, where, findings)
+    if config.needs_history and "history" not in book.files:
         if "history" not in broken:
             findings.error("history", "missing; expected history.parquet, history.arrow or history.csv", kind="missing")
         return None
-    known = not broken & {"underlyings", "history"}
-    factors = (
-        select_factors(book, config, findings, missing=known, refused=broken) if "underlyings" not in broken else None
-    )
-    if factors is None or "dates" in broken:
+    if "underlyings" in broken:
         return None
+    check_collateral(book, config, where, findings)
+    observed = pledged if config.needs_history else with_unobserved(pledged, config)
+    factors = select_factors(observed, config, findings, missing="history" not in broken, refused=broken)
+    if config.options is not None:
+        check_options(book, config.options, findings)
+    if config.scan is not None and "scan" not in broken:
+        check_scan(book, config.scan, findings)
+    if "stress" not in broken:
+        check_scenarios(book, config, factors, findings)
+    _floors(config, factors, findings)
+    if not config.needs_history:
+        return factors
+    if "dates" in broken:
+        return None
+    check_periods(book, config, findings)
     check_history(book, factors, config, where, findings, broken)
     if config.monte_carlo and "monte_carlo" not in broken:
-        _memory(len(book.accounts.house), config.monte_carlo.paths, len(factors.names), findings)
+        runs = 1 if config.monte_carlo.dependence_addon is None else 3
+        _memory(len(book.accounts.house), config.monte_carlo.paths, runs, len(factors.names), findings)
     return factors
 
 
@@ -167,18 +185,31 @@ def _liquidity(book: Book, config: Config, where: Where, findings: Findings) -> 
         ("half_spread", owners.half_spread, needs.underlying, "liquidity by delta"),
         ("vol_half_spread", owners.vol_half_spread, needs.option, "liquidity by vega"),
     ):
-        without = concerned & np.isnan(value)
+        without = concerned & np.isnan(value) & ~book.cash
         if without.any():
             names = listed(str(name) for name in owners.name.filter(pa.array(without)))
             findings.note(f"{where.label('underlyings')}, column {column}: none for {names}; its add-on, {what}, is 0")
 
 
-def _memory(accounts: int, paths: int, factors: int, findings: Findings) -> None:
+def _floors(config: Config, factors: Factors, findings: Findings) -> None:
+    """Notes on patterns of `volatility_floor` that concern no factor of the run."""
+    said: list[str] = []
+    for name, model in (("fhs", config.fhs), ("monte_carlo", config.monte_carlo)):
+        for pattern in model.volatility_floor if model else ():
+            if pattern in said or any(matches(pattern, factor) for factor in factors.names):
+                continue
+            said.append(pattern)
+            near = nearest_name(pattern, factors.names)
+            hint = f"; the nearest is {shown(near)}" if near else ""
+            findings.note(f"{CONFIG}, key {name}.volatility_floor: {shown(pattern)} is no factor of the run{hint}")
+
+
+def _memory(accounts: int, paths: int, runs: int, factors: int, findings: Findings) -> None:
     """A finding where the profits and losses of all accounts, and the shocks, cannot fit in memory."""
     physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    needed = 8 * paths * (accounts + factors)
+    needed = 8 * paths * runs * (accounts + factors)
     if needed > MEMORY_SHARE * physical:
-        most = int(MEMORY_SHARE * physical) // (8 * (accounts + factors))
+        most = int(MEMORY_SHARE * physical) // (8 * runs * (accounts + factors))
         text = (
             f"{paths:,} paths cannot fit in memory: {accounts:,} accounts and {factors:,} factors take "
             f"{needed / 2**30:,.1f} GiB of {physical / 2**30:,.1f}; expected at most {most:,} paths"

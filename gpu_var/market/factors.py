@@ -48,7 +48,7 @@ class Factors:
 class Held:
     """What is held, and so must be shocked."""
 
-    underlying: Bool  # (n_underlyings,)
+    underlying: Bool  # (n_underlyings,), currencies held as such left out
     forward: Bool  # (n_underlyings,): an unexpired future or option on it
     option: Bool  # (n_underlyings,): an unexpired option on it
     currency: Bool  # (n_currencies,): quotes what is held
@@ -81,7 +81,7 @@ def held(book: Book, as_of_us: int) -> Held:
     underlying = marked(underlyings, owner[rows])
     forward = marked(underlyings, owner[live & ((kind == FUTURE) | (kind == OPTION))])
     return Held(
-        underlying,
+        underlying & ~book.cash,
         forward,
         marked(underlyings, owner[live & (kind == OPTION)]),
         marked(currencies, book.underlyings.currency[underlying]),

@@ -4,9 +4,11 @@ import numpy as np
 import numpy.typing as npt
 
 from gpu_var.market.factors import Factors
+from gpu_var.market.stress import Stretch, stretches
 from gpu_var.tables.book import Book, History
 from gpu_var.tables.config import Config
 from gpu_var.tables.config_models import Fhs, MonteCarlo
+from gpu_var.tables.files import CONFIG
 from gpu_var.tables.findings import Findings, listed
 from gpu_var.tables.times import DAY_US, iso
 from gpu_var.tables.where import Where
@@ -27,7 +29,7 @@ def window(history: History, factors: Factors, model: Fhs | MonteCarlo, as_of_us
 def check_history(
     book: Book, factors: Factors, config: Config, where: Where, findings: Findings, broken: frozenset[str]
 ) -> None:
-    """Findings on the dates, and on the levels inside the look-back of each model. `book.history.date` ascends."""
+    """Findings on the dates, and on the levels that the models and stress periods use. `book.history.date` ascends."""
     date, as_of = book.history.date, config.as_of_us
     label = where.label("history")
     stop = int(np.searchsorted(date, as_of, side="right"))
@@ -40,11 +42,38 @@ def check_history(
     enabled = [("fhs", config.fhs), ("monte_carlo", config.monte_carlo)]
     models = [(name, model) for name, model in enabled if model is not None and name not in broken]
     _length(stop, models, label, findings)
-    _gaps(date[:stop], models, where)
-    _levels(book, factors, config, stop, models, where, findings, broken)
+    _windows(config, models, findings)
+    periods = [] if config.stress is None or "stress" in broken else stretches(book.history, config)
+    used = [(max(stop - model.lookback - 1, 0), stop, model.max_gap_days) for _, model in models]
+    if config.stress is not None:
+        used += [(rows.first, rows.stop, config.stress.max_gap_days) for rows in periods]
+    _gaps(date, used, where)
+    longest = max((model.lookback for _, model in models), default=0)
+    first = max(stop - longest - 1, 0) if models else stop
+    recent = np.arange(first, stop)
+    rule = f"inside the look-back; expected a level on each of its {longest + 1:,} dates"
+    _levels(book, factors, config, recent, ("inside the look-back", rule), where, broken)
+    spans = [np.arange(rows.first, rows.stop) for rows in periods if rows.returns]
+    earlier = np.setdiff1d(np.concatenate([np.zeros(0, np.intp), *spans]), recent)
+    rule = "inside a stress period; expected a level on each of its dates, and on the one before them"
+    _levels(book, factors, config, earlier, ("inside a stress period", rule), where, broken)
+    _constant(factors, book.history.level[first:stop, factors.column], models, label, findings, broken)
+    _calm(book, factors, periods, label, findings)
 
 
 _Models = list[tuple[str, Fhs | MonteCarlo]]
+
+
+def _windows(config: Config, models: _Models, findings: Findings) -> None:
+    """A finding where a sub-sample of overlapping windows would have fewer than two."""
+    h = config.holding_period_days
+    for name, model in models:
+        if isinstance(model, Fhs) and model.horizon == "overlapping" and model.lookback < 3 * h - 1:
+            text = (
+                f"'overlapping' makes {h:,} sub-samples of the {model.lookback:,} returns; expected lookback >= "
+                f"3*holding_period_days - 1 = {3 * h - 1:,}, two windows a sub-sample, or 'scale'"
+            )
+            findings.error(CONFIG, text, place=f"{CONFIG}, key {name}.horizon")
 
 
 def _length(stop: int, models: _Models, label: str, findings: Findings) -> None:
@@ -60,13 +89,16 @@ def _length(stop: int, models: _Models, label: str, findings: Findings) -> None:
         findings.error(label, text, kind="short")
 
 
-def _gaps(date: I8, models: _Models, where: Where) -> None:
-    """Findings for used dates that are too far apart; a gap that several models use is reported once."""
+def _gaps(date: I8, used: list[tuple[int, int, int]], where: Where) -> None:
+    """Findings for used dates that are too far apart; a gap that is used more than once is reported once.
+
+    Args:
+        used: (first row, one beyond the last, max_gap_days) of each use.
+    """
     far: dict[int, int] = {}
-    for _, model in models:
-        first = max(len(date) - model.lookback - 1, 0)
-        rows = np.flatnonzero(np.diff(date[first:]) > model.max_gap_days * DAY_US) + first + 1
-        far |= {row: min(model.max_gap_days, far.get(row, model.max_gap_days)) for row in rows.tolist()}
+    for first, stop, most in used:
+        rows = np.flatnonzero(np.diff(date[first:stop]) > most * DAY_US) + first + 1
+        far |= {row: min(most, far.get(row, most)) for row in rows.tolist()}
 
     def text(row: int) -> str:
         days = (date[row] - date[row - 1]) / DAY_US
@@ -80,35 +112,37 @@ def _levels(
     book: Book,
     factors: Factors,
     config: Config,
-    stop: int,
-    models: _Models,
+    rows: npt.NDArray[np.intp],
+    words: tuple[str, str],
     where: Where,
-    findings: Findings,
     broken: frozenset[str],
 ) -> None:
-    """Findings for null, non-positive and constant levels; notes for constant `fx` and `rate`."""
-    longest = max((model.lookback for _, model in models), default=0)
-    first = max(stop - longest - 1, 0)
-    level = book.history.level[first:stop, factors.column]
+    """Findings for levels that are null or not positive.
+
+    Args:
+        rows: of history, ascending.
+        words: where they stand, and that with what is expected there.
+    """
+    level = book.history.level[rows][:, factors.column]
     null = np.isnan(level)
     low = ~factors.additive & (level <= 0)
-    rule = f"inside the look-back; {config.returns} returns need positive levels"
+    inside, rule = words
     for f, name in enumerate(factors.names):
         if name in broken:
             continue
-        where.report(
-            "history",
-            name,
-            "null",
-            np.flatnonzero(null[:, f]) + first,
-            lambda _: f"null inside the look-back; expected a level on each of its {longest + 1:,} dates",
-        )
-        values = level[:, f]
+        where.report("history", name, "null", rows[null[:, f]], lambda _: f"null {rule}")
+        values = book.history.level[:, factors.column[f]]
 
         def text(row: int, values: F8 = values) -> str:
-            return f"{values[row - first]:g} is not positive {rule}"
+            return f"{values[row]:g} is not positive {inside}; {config.returns} returns need positive levels"
 
-        where.report("history", name, "positive", np.flatnonzero(low[:, f]) + first, text)
+        where.report("history", name, "positive", rows[low[:, f]], text)
+
+
+def _constant(
+    factors: Factors, level: F8, models: _Models, label: str, findings: Findings, broken: frozenset[str]
+) -> None:
+    """Findings for levels that are constant over a look-back; notes for constant `fx` and `rate`."""
     still: dict[str, str] = {}
     for name, model in models:
         used = level[-model.lookback - 1 :]
@@ -117,7 +151,6 @@ def _levels(
         constant = (used == used[0]).all(axis=0)
         for f in np.flatnonzero(constant).tolist():
             still.setdefault(factors.names[f], f"lookback = {model.lookback} of [{name}]")
-    label = where.label("history")
     kinds = dict(zip(factors.names, factors.kind, strict=True))
     pegs = [name for name in still if kinds[name] in ("fx", "rate") and name not in broken]
     for name, over in still.items():
@@ -126,3 +159,14 @@ def _levels(
             findings.error(label, what, column=name, kind="constant")
     if pegs:
         findings.note(f"{label}: constant over the look-back, and not shocked: {listed(pegs)}")
+
+
+def _calm(book: Book, factors: Factors, periods: list[Stretch], label: str, findings: Findings) -> None:
+    """A note on factors that do not move in a stress period."""
+    calm: dict[str, None] = {}
+    for rows in periods:
+        level = book.history.level[rows.first : rows.stop, factors.column]
+        if rows.returns:
+            calm |= {factors.names[f]: None for f in np.flatnonzero((level == level[0]).all(axis=0)).tolist()}
+    if calm:
+        findings.note(f"{label}: constant over a stress period, and not shocked there: {listed(calm)}")

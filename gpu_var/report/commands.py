@@ -31,7 +31,9 @@ _SHOWN = 10
 
 
 @dataclass(frozen=True)
-class _Loaded:
+class Loaded:
+    """A book that has been found sound."""
+
     book: Book
     config: Config
     factors: Factors
@@ -58,14 +60,14 @@ def run(
     thread_count(threads)
     refuse_early(out, mode)
     started = datetime.now(UTC)
-    loaded = _load(folder, config, quiet, hashed=True)
+    loaded = load_book(folder, config, quiet, hashed=True)
     resolved = resolve_backend(backend, precision)
     asked = plan(loaded.config, loaded.inputs, resolved, precision, pnl)
     begun = False
     try:
         with output_folder(out, mode, asked) as target:
             if target is None:
-                _say(f"{out} holds this run already, whole: nothing to do", quiet)
+                say(f"{out} holds this run already, whole: nothing to do", quiet)
                 return DONE
             begun = True
             with ProgressBar(not quiet) as progress:
@@ -88,7 +90,7 @@ def run(
         if begun:
             print(f"{out} has no new result yet; the same command with --resume finishes it", file=sys.stderr)
         raise
-    _notes(result.notes[len(loaded.notes) :], quiet)
+    show_notes(result.notes[len(loaded.notes) :], quiet)
     if not quiet:
         show_margins(result, str(out))
     return _report_failures(result)
@@ -96,7 +98,7 @@ def run(
 
 def validate(folder: Path, config: Path | None, *, quiet: bool) -> int:
     """Find everything that `run` would find."""
-    loaded = _load(folder, config, quiet)
+    loaded = load_book(folder, config, quiet)
     book = loaded.book
     counts = {
         "accounts": len(book.accounts.name),
@@ -107,7 +109,7 @@ def validate(folder: Path, config: Path | None, *, quiet: bool) -> int:
         "dates of history": len(book.history.date),
     }
     listed = ", ".join(f"{number:,} {name}" for name, number in counts.items())
-    _say(f"{folder} is valid: {listed}", quiet)
+    say(f"{folder} is valid: {listed}", quiet)
     return DONE
 
 
@@ -118,7 +120,7 @@ def price(folder: Path, config: Path | None, out: Path | None, *, quiet: bool) -
         refuse_in_book(out, folder)
         if out.is_dir():
             raise UsageError(f"--out {out} is a folder; give a file")
-    loaded = _load(folder, config, quiet)
+    loaded = load_book(folder, config, quiet)
     with ProgressBar(not quiet) as progress:
         progress("pricing")
         table: pa.Table = engine.price(loaded.book, loaded.config)
@@ -127,7 +129,7 @@ def price(folder: Path, config: Path | None, out: Path | None, *, quiet: bool) -
         sys.stdout.buffer.flush()
     else:
         write_file(out, lambda stream: write(table, stream))
-        _say(f"{table.num_rows:,} instruments priced: {out}", quiet)
+        say(f"{table.num_rows:,} instruments priced: {out}", quiet)
     return DONE
 
 
@@ -146,7 +148,7 @@ def demo(folder: Path, *, overwrite: bool, quiet: bool) -> int:
     books = write_demo(folder)
     codes = []
     for book in books:
-        _say(f"\ngpu-var run {book}", quiet)
+        say(f"\ngpu-var run {book}", quiet)
         codes.append(
             run(
                 Path(book),
@@ -161,7 +163,7 @@ def demo(folder: Path, *, overwrite: bool, quiet: bool) -> int:
             )
         )
     reports = "\n".join(f"  {default_out(Path(book)) / 'report.html'}" for book in books)
-    _say(
+    say(
         f"\nThe reports, for a browser:\n{reports}\nThe books, as examples of the format: {folder}\n"
         f"Next: change a number in {Path(books[0]) / CONFIG}, and gpu-var run {books[0]} --overwrite",
         quiet,
@@ -169,7 +171,7 @@ def demo(folder: Path, *, overwrite: bool, quiet: bool) -> int:
     return max(codes, default=DONE)
 
 
-def _load(folder: Path, config: Path | None, quiet: bool, hashed: bool = False) -> _Loaded:
+def load_book(folder: Path, config: Path | None, quiet: bool, hashed: bool = False) -> Loaded:
     """Read and check a book; `hashed` also fingerprints what was read."""
     chosen = folder / CONFIG if config is None else config
     begun = time.perf_counter()
@@ -185,8 +187,8 @@ def _load(folder: Path, config: Path | None, quiet: bool, hashed: bool = False) 
             refuse_if_changed(before, stamps(iter(used)), iter(used))
         seconds = {"reading": read - begun, "hashing": time.perf_counter() - read}
     notes = list(dict.fromkeys([*book.notes, *findings.notes]))
-    _notes(notes, quiet)
-    return _Loaded(book, parsed, factors, notes, inputs, seconds)
+    show_notes(notes, quiet)
+    return Loaded(book, parsed, factors, notes, inputs, seconds)
 
 
 def _report_failures(result: Run) -> int:
@@ -204,12 +206,14 @@ def _report_failures(result: Run) -> int:
     return SOME_FAILED
 
 
-def _notes(notes: list[str], quiet: bool) -> None:
+def show_notes(notes: list[str], quiet: bool) -> None:
+    """Notes on standard error."""
     if not quiet:
         for note in notes:
             print(f"note: {note}", file=sys.stderr)
 
 
-def _say(text: str, quiet: bool) -> None:
+def say(text: str, quiet: bool) -> None:
+    """A line on standard output."""
     if not quiet:
         print(text)

@@ -24,6 +24,7 @@ class Accounts:
     name: pa.StringArray
     member: pa.StringArray  # null where not given
     house: Bool
+    volume: F8 | None = None  # traded, in base currency; NaN where an account has none, None where no account has
 
 
 @dataclass(frozen=True)
@@ -96,11 +97,21 @@ class History:
 
 @dataclass(frozen=True)
 class Collateral:
-    """One row an (account, asset) as given; an asset is an underlying or a currency."""
+    """One row an (account, asset), ascending; the rows of the table are added up. An asset is an underlying or a
+    currency; what is owed is negative.
+    """
 
     account: I4
     asset: pa.StringArray
     quantity: F8
+
+
+@dataclass(frozen=True)
+class Pledged:
+    """Where the rows begin that have been added so that collateral stands among the positions."""
+
+    instrument: int  # from this row of Instruments on: an asset each, spot
+    underlying: int  # from this row of Underlyings on: a currency each, whose price is 1
 
 
 @dataclass(frozen=True)
@@ -120,6 +131,7 @@ class Book:
     collateral: Collateral
     files: Mapping[str, tuple[Path, ...]]  # table -> its files, for their hashes
     notes: tuple[str, ...]  # what reading it had to say
+    pledged: Pledged | None = None  # what `tables.pledged.with_collateral` has added
 
     @property
     def held(self) -> Bool:
@@ -127,3 +139,10 @@ class Book:
         held = np.zeros(len(self.instruments.kind), dtype=np.bool_)
         held[self.positions.instrument[self.positions.quantity != 0]] = True
         return held
+
+    @property
+    def cash(self) -> Bool:
+        """(n_underlyings,): a currency held as such. Its price is 1, and its exchange rate is all that moves it."""
+        n = len(self.underlyings.spot)
+        out: Bool = np.arange(n) >= (n if self.pledged is None else self.pledged.underlying)
+        return out

@@ -9,8 +9,14 @@ import arrow
 from pydantic import BeforeValidator, field_validator, model_validator
 
 from gpu_var.tables.config_base import ConfigTable, contradiction, expected
-from gpu_var.tables.config_models import Fhs, MonteCarlo
+from gpu_var.tables.config_charges import CorrelationBreak, Diversification, Options
+from gpu_var.tables.config_collateral import Collateral, Initial, Maintenance, agree
+from gpu_var.tables.config_compare import Compare
+from gpu_var.tables.config_models import Fhs, MonteCarlo, Stress
+from gpu_var.tables.config_procyclicality import AntiProcyclicality
+from gpu_var.tables.config_scan import Scan
 from gpu_var.tables.findings import Findings, InputError
+from gpu_var.tables.presets import with_preset
 from gpu_var.tables.times import FORMS
 
 _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
@@ -45,6 +51,10 @@ def _unshocked(value: str) -> str:
     return value
 
 
+INHERITED = ("lookback", "decay", "max_gap_days", "volatility", "volatility_floor")
+"""What [monte_carlo] takes from [fhs] unless it says so itself."""
+
+
 class Core(ConfigTable):
     """[core]: how the models' measures become one."""
 
@@ -58,9 +68,6 @@ class Core(ConfigTable):
             raise contradiction("stress_weight", text)
         if self.combine == "blend" and self.stress_weight is None:
             raise contradiction("stress_weight", "missing with combine 'blend'; expected a number from 0 to 1")
-        if self.combine == "blend":
-            text = "'blend' needs the model [stress], which this version does not have; expected 'max'"
-            raise contradiction("combine", text)
         return self
 
 
@@ -77,6 +84,7 @@ class Liquidity(ConfigTable):
 class Config(ConfigTable):
     """margin.toml, checked. `Config.load` reads the file; keyword arguments do as well."""
 
+    preset: Annotated[str | None, expected("the name of a preset; `gpu-var preset` lists them")] = None
     as_of: Annotated[datetime.datetime, BeforeValidator(_time), expected(_AS_OF)]
     base_currency: Annotated[str, expected("a currency, such as 'USD'")]
     holding_period_days: Annotated[int, expected("a whole number from 1 to 365", ge=1, le=365)] = 1
@@ -92,9 +100,19 @@ class Config(ConfigTable):
     ] = ()
     fhs: Annotated[Fhs | None, expected("a table")] = None
     monte_carlo: Annotated[MonteCarlo | None, expected("a table")] = None
+    scan: Annotated[Scan | None, expected("a table")] = None
+    stress: Annotated[Stress | None, expected("a table")] = None
     core: Annotated[Core, expected("a table")] = Core()
     concentration: Annotated[Concentration, expected("a table")] = Concentration()
     liquidity: Annotated[Liquidity, expected("a table")] = Liquidity()
+    diversification: Annotated[Diversification | None, expected("a table")] = None
+    correlation_break: Annotated[CorrelationBreak | None, expected("a table")] = None
+    options: Annotated[Options | None, expected("a table")] = None
+    antiprocyclicality: Annotated[AntiProcyclicality | None, expected("a table")] = None
+    collateral: Annotated[Collateral | None, expected("a table")] = None
+    initial: Annotated[Initial | None, expected("a table")] = None
+    maintenance: Annotated[Maintenance | None, expected("a table")] = None
+    compare: Annotated[Compare | None, expected("a table")] = None
 
     _name = field_validator("base_currency")(_identifier)
 
@@ -106,21 +124,44 @@ class Config(ConfigTable):
     @model_validator(mode="before")
     @classmethod
     def _resolve(cls, data: Any) -> Any:
-        """[monte_carlo] takes from [fhs] what it does not say itself."""
+        """The preset stands below what is said, and [monte_carlo] takes from [fhs] what it does not say itself."""
         if not isinstance(data, dict):
             return data
+        try:
+            data = with_preset(data)
+        except LookupError as error:
+            raise contradiction("preset", str(error.args[0])) from None
         fhs, carlo = data.get("fhs"), data.get("monte_carlo")
         given = fhs.model_dump() if isinstance(fhs, Fhs) else fhs
         if isinstance(given, dict) and isinstance(carlo, dict):
-            taken = {key: given[key] for key in ("lookback", "decay", "max_gap_days") if key in given}
+            taken = {key: given[key] for key in INHERITED if key in given}
             data = {**data, "monte_carlo": {**taken, **carlo}}
         return data
 
     @model_validator(mode="after")
-    def _enabled(self) -> "Config":
-        if self.fhs is None and self.monte_carlo is None:
-            raise contradiction("", "no model is enabled; expected a table [fhs] or [monte_carlo]")
+    def _agrees(self) -> "Config":
+        """What only makes sense together stands together."""
+        filtered, blend = bool(self.fhs or self.monte_carlo), self.core.combine == "blend"
+        if not (filtered or self.scan or self.stress):
+            tables = "[fhs], [monte_carlo], [scan] or [stress]"
+            raise contradiction("", f"no model is enabled; expected a table {tables}")
+        if blend and not (filtered and self.stress):
+            missing = "[stress]" if filtered else "[fhs] or [monte_carlo]"
+            raise contradiction("core.combine", f"'blend' needs the model {missing}; expected its table, or 'max'")
+        if self.correlation_break is not None and self.fhs is None:
+            raise contradiction("correlation_break", "needs the model [fhs]; expected its table, or none of these")
+        if self.correlation_break is not None and self.fhs is not None:
+            h = self.holding_period_days if self.fhs.horizon == "overlapping" else 1
+            self.correlation_break.check(self.fhs.lookback - h + 1, h)
+        agree(self.initial, self.maintenance, level=self.level, measure=self.measure, has_tail=filtered)
+        if self.antiprocyclicality is not None:
+            self.antiprocyclicality.check(filtered=filtered, stress=self.stress is not None, blend=blend)
         return self
+
+    @property
+    def needs_history(self) -> bool:
+        """Whether a model reads the history of the factors."""
+        return bool(self.fhs or self.monte_carlo or (self.stress and self.stress.period))
 
     @property
     def as_of_us(self) -> int:

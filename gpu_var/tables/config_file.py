@@ -3,15 +3,16 @@
 import re
 import tomllib
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
 from gpu_var.tables.config import Config
 from gpu_var.tables.files import CONFIG
 from gpu_var.tables.findings import Findings, distance, escaped, nearest, shown
+from gpu_var.tables.presets import with_preset
 
-_MODELS = ("fhs", "monte_carlo")
+_MODELS = ("fhs", "monte_carlo", "scan", "stress")
 
 
 def load_config(path: Path, findings: Findings) -> tuple[Config | None, frozenset[str]]:
@@ -26,6 +27,14 @@ def load_config(path: Path, findings: Findings) -> tuple[Config | None, frozense
         what = re.sub(r" \(at .*\)$", "", str(error))
         findings.error(path.name, f"not TOML: {escaped(what)}", place=f"{path.name} line {line}, column {column}")
         return None, frozenset()
+    try:
+        raw = with_preset(raw)
+    except LookupError as error:
+        findings.error(path.name, str(error.args[0]), place=f"{path.name}, key preset")
+        raw.pop("preset")
+        if not any(key in raw for key in _MODELS):  # the preset would have enabled one: nothing is said of that
+            config, refused = _validated({**raw, "fhs": {}}, path.name, findings)
+            return config, refused | {"", "fhs"}
     return _validated(raw, path.name, findings)
 
 
@@ -132,7 +141,8 @@ def _toml(value: object) -> str:
 def _known(loc: tuple[str, ...], table: bool) -> str:
     """The nearest known key, and where the key belongs if it is known elsewhere."""
     model = _model(loc[:-1]) or Config
-    known = [name for name in model.model_fields if not table or _model((*loc[:-1], name))]
+    tables = {name: _model((*loc[:-1], name)) or _keyed(field.annotation) for name, field in model.model_fields.items()}
+    known = [name for name in model.model_fields if not table or tables[name]]
     if loc[-1] in Config.model_fields:
         return "it belongs to the top, before any table"
     for name in Config.model_fields:
@@ -146,18 +156,35 @@ def _known(loc: tuple[str, ...], table: bool) -> str:
 
 
 def _model(loc: tuple[str, ...]) -> type[BaseModel] | None:
-    """The class of a table."""
-    if not loc:
-        return Config
-    field = Config.model_fields.get(loc[0]) if len(loc) == 1 else None
-    kinds = (field.annotation, *get_args(field.annotation)) if field else ()
-    return next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)), None)
+    """The class of the table at a path, also where the path names an entry of a table of tables."""
+    model: type[BaseModel] | None = Config
+    parts = list(loc)
+    while parts and model is not None:
+        field = model.model_fields.get(parts.pop(0))
+        model = _table_class(field.annotation) if field else None
+        if field and parts and _keyed(field.annotation):
+            parts.pop(0)  # the entry's own name
+    return model
+
+
+def _table_class(annotation: Any) -> type[BaseModel] | None:
+    """The class of table that an annotation holds, in an option, a list or a dictionary."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next(filter(None, map(_table_class, get_args(annotation))), None)
+
+
+def _keyed(annotation: Any) -> bool:
+    """Whether the annotation is a table whose keys are names of the user's own."""
+    return get_origin(annotation) is dict or any(map(_keyed, get_args(annotation)))
 
 
 def _expected(loc: tuple[str, ...]) -> str:
-    model: type[BaseModel] = Config
-    for part in loc[:-1]:
-        model = _model((part,)) or Config
-    field = model.model_fields.get(loc[-1])
-    extra = field.json_schema_extra if field else None
-    return str(extra.get("expected")) if isinstance(extra, dict) else "another value"
+    """What belongs at a path: the words of the innermost field on it that has some."""
+    for end in range(len(loc), 0, -1):
+        model = _model(loc[: end - 1])
+        field = model.model_fields.get(loc[end - 1]) if model else None
+        extra = field.json_schema_extra if field else None
+        if isinstance(extra, dict) and "expected" in extra:
+            return str(extra["expected"])
+    return "another value"

@@ -1,28 +1,30 @@
 """[fhs], [monte_carlo] and [stress]: the models that make scenarios."""
 
 import datetime
-from typing import Annotated, Any, Literal
+from itertools import pairwise
+from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from gpu_var.tables.config_base import ConfigTable, contradiction, expected
+from gpu_var.tables.findings import escaped, nearest
 from gpu_var.tables.schema import FACTORS
-from gpu_var.tables.times import DAY_US
 
-INHERITED = ("lookback", "decay", "max_gap_days", "volatility", "volatility_floor")
-"""The keys that [monte_carlo] takes from [fhs] unless it gives them itself."""
+_KINDS = ", ".join(f"'{kind}:'" for kind in FACTORS)
 
 PERIOD = "period:"
 """How the names of the scenarios of `stress.period` begin."""
 
-_PATTERN = f"names of factors, in which * stands for any text, such as 'spot:*'; they begin with {':, '.join(FACTORS)}:"
-_EPOCH = datetime.date(1970, 1, 1)
-
 
 def _patterns(value: dict[str, float]) -> dict[str, float]:
+    """Patterns of factors' names: * and ? and [...] as in a shell."""
     for pattern in value:
-        if not any(pattern == "*" or pattern.startswith(f"{kind}:") for kind in FACTORS):
-            raise ValueError(f"{pattern!r}: {_PATTERN}")
+        kind, colon, _ = pattern.partition(":")
+        if pattern != "*" and not (colon and kind in FACTORS):
+            near = nearest(kind, FACTORS) if colon else None
+            hint = f"; the nearest kind of factor is '{near}:'" if near else ""
+            text = f"no factor's name{hint}; expected a name or a pattern such as 'spot:*', beginning with {_KINDS}"
+            raise contradiction(escaped(pattern), text)
     return value
 
 
@@ -44,9 +46,9 @@ class Fhs(ConfigTable):
     scaling: Annotated[Literal["full", "mid", "none"], expected("'full', 'mid' or 'none'")] = "full"
     max_gap_days: Days = 15
     volatility: Volatility = "ewma"
-    volatility_floor: Floors = {}
+    volatility_floor: Floors = Field(default_factory=dict)
     correlation_scaling: Annotated[bool, expected("true or false")] = False
-    correlation_shrinkage: Annotated[float | None, expected("a number from 0 to 1", ge=0, le=1)] = None
+    correlation_shrinkage: Annotated[float, expected("a number from 0 to 1", ge=0, le=1)] = 0.0
     horizon: Annotated[Literal["scale", "overlapping"], expected("'scale' or 'overlapping'")] = "scale"
 
     _known = field_validator("volatility_floor")(_patterns)
@@ -61,20 +63,20 @@ class Fhs(ConfigTable):
             ):
                 if given:
                     raise contradiction(key, "goes with scaling 'full' or 'mid' only; expected none with 'none'")
-        if self.correlation_shrinkage is not None and not self.correlation_scaling:
+        if self.correlation_shrinkage and not self.correlation_scaling:
             text = f"{self.correlation_shrinkage:g} goes with correlation_scaling = true only; expected none without"
             raise contradiction("correlation_shrinkage", text)
         return self
 
 
 class MonteCarlo(ConfigTable):
-    """[monte_carlo]; the keys of `INHERITED` are those of [fhs] unless given."""
+    """[monte_carlo]; lookback, decay, max_gap_days, volatility and volatility_floor are those of [fhs] unless given."""
 
     lookback: Lookback = 500
     decay: Decay = 0.97
     max_gap_days: Days = 15
     volatility: Volatility = "ewma"
-    volatility_floor: Floors = {}
+    volatility_floor: Floors = Field(default_factory=dict)
     paths: Annotated[int, expected("a whole number of paths, 1 or more", ge=1)] = 10_000
     seed: Annotated[int, expected("a whole number from 0 to 2**63 - 1", ge=0, le=2**63 - 1)] = 0
     copula: Annotated[Literal["gaussian", "student_t"], expected("'gaussian' or 'student_t'")] = "gaussian"
@@ -123,13 +125,32 @@ def _date(value: object) -> datetime.date:
 
 _PERIODS = 'a list of periods [from, to], two dates each with from <= to, such as [["2020-02-20", "2020-04-30"]]'
 _Date = Annotated[datetime.date, BeforeValidator(_date)]
+_Period = Annotated[tuple[_Date, _Date], Field(strict=False)]
 
 
 class Stress(ConfigTable):
     """[stress]: scenarios written down, and historical ones as they were."""
 
     scenario: Annotated[
-        tuple[StressScenario, ...], expected("one or more tables [[stress.scenario]] with name and shocks", strict=False)
+        tuple[StressScenario, ...],
+        expected("one or more tables [[stress.scenario]] with name and shocks", strict=False),
     ] = ()
-    period: Annotated[tuple[tuple[_Date, _Date], ...], expected(_PERIODS, strict=False)] = ()
+    period: Annotated[tuple[_Period, ...], expected(_PERIODS, strict=False)] = ()
     max_gap_days: Days = 15
+
+    @model_validator(mode="after")
+    def _agrees(self) -> "Stress":
+        if not self.scenario and not self.period:
+            raise contradiction("", "no scenario; expected one or more tables [[stress.scenario]], or period")
+        names = [scenario.name for scenario in self.scenario]
+        for name in names:
+            if names.count(name) > 1:
+                raise contradiction("scenario.name", f"{name!r} is given more than once; expected names that differ")
+        ordered = sorted(self.period)
+        for first, last in ordered:
+            if first > last:
+                raise contradiction("period", f"{first} is after {last}; expected {_PERIODS}")
+        for (_, last), (first, _) in pairwise(ordered):
+            if first <= last:
+                raise contradiction("period", f"{first} is in two periods; expected periods that do not overlap")
+        return self

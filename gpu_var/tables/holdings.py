@@ -23,7 +23,8 @@ def accounts(table: Columns | None, positions: Columns | None) -> Accounts:
     table.unique("account", (name.code,), name.code >= 0, lambda row: shown(names[row].as_py()))
     rows = np.flatnonzero(name.code >= 0)
     order = rows[np.asarray(pc.sort_indices(names.take(pa.array(rows)).cast(pa.binary())))]
-    return Accounts(names.take(pa.array(order)), member.names().take(pa.array(order)), (kind == 1)[order])
+    volume = table.numbers("volume")[order] if "volume" in table else None
+    return Accounts(names.take(pa.array(order)), member.names().take(pa.array(order)), (kind == 1)[order], volume)
 
 
 _NO_NAMES = pa.array([], pa.string())
@@ -50,9 +51,18 @@ def positions(
     row = instrument.rows_in(names)
     unknown(table, "instrument", (instrument.code >= 0) & (row < 0), "instruments")
     use = (owner >= 0) & (row >= 0) & ~np.isnan(quantity)
+    key = owner.astype(np.int64) * max(len(names), 1) + row
+    first_of, total = _added_up(table, key, quantity, use, "instrument")
+    return Positions(owner[first_of], row[first_of], total)
+
+
+def _added_up(table: Columns, key: I8, quantity: F8, use: Bool, column: str) -> tuple[I8, F8]:
+    """A row of each group of equal keys, ascending by key, and the group's sum; a finding where that is beyond 1e15.
+
+    `use` are the rows that count; `column` is the one that makes up the key with `account`.
+    """
     rows = np.arange(table.rows) if use.all() else np.flatnonzero(use)
-    key = owner[rows].astype(np.int64) * max(len(names), 1) + row[rows]
-    order, start = _groups(key, quantity[rows])
+    order, start = _groups(key if len(rows) == len(key) else key[rows], quantity[rows])
     with np.errstate(over="ignore", invalid="ignore"):
         total = np.add.reduceat(quantity[rows[order]], start) if len(order) else np.zeros(0)
     over = ~(np.abs(total) <= MOST_CONTRACTS)
@@ -61,14 +71,14 @@ def positions(
         wrong = np.zeros(table.rows, np.bool_)
         wrong[first] = True
         sums = dict(zip(first.tolist(), total[over].tolist(), strict=True))
-        table.report("quantity", "sum", wrong, lambda r: _too_many(table, r, sums[r]))
-    first_of = rows[order[start]] if len(order) else rows
-    return Positions(owner[first_of], row[first_of], total)
+        table.report("quantity", "sum", wrong, lambda r: _too_many(table, r, sums[r], column))
+    return (rows[order[start]] if len(order) else rows), total
 
 
-def _too_many(table: Columns, row: int, total: float) -> str:
-    who = f"account {table.shown('account', row)} and instrument {table.shown('instrument', row)}"
-    return f"the quantities of {who} sum to {total:g}; expected a sum of at most 1e15 contracts, long or short"
+def _too_many(table: Columns, row: int, total: float, column: str) -> str:
+    who = f"account {table.shown('account', row)} and {column} {table.shown(column, row)}"
+    what = "contracts, long or short" if column == "instrument" else "units, owned or owed"
+    return f"the quantities of {who} sum to {total:g}; expected a sum of at most 1e15 {what}"
 
 
 def _groups(key: I8, quantity: F8) -> tuple[I8, I8]:
@@ -92,7 +102,10 @@ def _owner(table: Columns, account: Identifiers, owners: Accounts, must_be_liste
 
 
 def collateral(table: Columns | None, owners: Accounts, listed_accounts: bool, findings: Findings) -> Collateral:
-    """Collateral as given; that of accounts that are in no other table is left out, with a note."""
+    """Collateral added up by account and asset; that of accounts that are in no other table is left out, with a note.
+
+    Whether an asset is known depends on the base currency: `market.checks` asks that.
+    """
     if table is None:
         return Collateral(np.zeros(0, np.int32), _NO_NAMES, np.zeros(0))
     account, asset = table.identifiers("account"), table.identifiers("asset")
@@ -102,5 +115,8 @@ def collateral(table: Columns | None, owners: Accounts, listed_accounts: bool, f
     if stray.any() and not listed_accounts:
         names = sorted(set(account.names().filter(pa.array(stray)).to_pylist()))
         findings.note(f"{table.raw.label}, column account: no positions, left out: {listed(names)}")
-    use = (owner >= 0) & (asset.code >= 0)
-    return Collateral(owner[use], asset.names().filter(pa.array(use)), quantity[use])
+    use = (owner >= 0) & (asset.code >= 0) & ~np.isnan(quantity)
+    by_name = _ascending(asset.value)
+    place = asset.rows_in(by_name)
+    first_of, total = _added_up(table, owner.astype(np.int64) * max(len(by_name), 1) + place, quantity, use, "asset")
+    return Collateral(owner[first_of], by_name.take(pa.array(place[first_of])), total)

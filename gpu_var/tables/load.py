@@ -38,7 +38,7 @@ def read_book(path: str | Path, config: Config | None = None) -> Book:
     Raises `InputError` with everything that is wrong.
     """
     findings = Findings()
-    needs_history = config is not None and bool(config.fhs or config.monte_carlo)
+    needs_history = config is not None and config.needs_history
     draft = draft_book(Path(path), findings, needs_history=needs_history)
     findings.raise_if_any()
     return draft.book

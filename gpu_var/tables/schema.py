@@ -72,6 +72,9 @@ POSITIONS = Table(
         _number("quantity", "a finite number of contracts", required=True),
     ),
 )
+TRADES = Table("trades", POSITIONS.columns[1:])
+"""What an account might do; no table of a book, but read like one."""
+
 INSTRUMENTS = Table(
     "instruments",
     (
@@ -147,6 +150,7 @@ ACCOUNTS = Table(
         _identifier("account", _ACCOUNT),
         _identifier("member", "the member's name", required=False),
         _word("kind", "client", "house"),
+        _number("volume", "a volume traded of 0 or more, in base currency", sign="not negative"),
     ),
     ("account",),
 )

@@ -28,6 +28,7 @@ def of_accounts(book: Book, rows: Rows) -> Book:
             book.accounts.name.take(pa.array(rows)),
             book.accounts.member.take(pa.array(rows)),
             book.accounts.house[rows],
+            None if book.accounts.volume is None else book.accounts.volume[rows],
         ),
         positions=Positions(place[p.account[kept]], p.instrument[kept], p.quantity[kept]),
         collateral=Collateral(place[c.account[pledged]], c.asset.filter(pa.array(pledged)), c.quantity[pledged]),
@@ -44,7 +45,7 @@ def by_position(book: Book, account: int) -> Book:
     own = np.flatnonzero((p.account == account) & (p.quantity != 0))
     instrument, n = p.instrument[own], len(own)
     names = book.instruments.name.take(pa.array(instrument))
-    accounts = replace(book.accounts, name=names, member=pa.nulls(n, pa.string()), house=np.zeros(n, dtype=np.bool_))
+    accounts = Accounts(names, pa.nulls(n, pa.string()), np.zeros(n, dtype=np.bool_))
     none = np.zeros(0, dtype=np.int32)
     return replace(
         book,

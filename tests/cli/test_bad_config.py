@@ -23,7 +23,8 @@ CASES = [
     ("core = 1", "key core: 1 is of the wrong type; expected a table"),
     ("level = ", "margin.toml line 3, column 9: not TOML"),
     ("[fsh]\n", "key fsh: unknown table; the nearest known one is 'fhs'"),
-    ("[stress]\n", "key stress: unknown table"),
+    ("[stres]\n", "key stres: unknown table; the nearest known one is 'stress'"),
+    ("[stress]\n", "key stress: no scenario; expected one or more tables [[stress.scenario]], or period"),
     ("[fhs]\nlookback = 1", "key fhs.lookback: 1 is out of range; expected a whole number of returns, 2 or more"),
     ("[fhs]\ndecay = 1.0", "key fhs.decay: 1.0 is out of range; expected a number with 0 < decay < 1"),
     ('[fhs]\nscaling = "half"', "key fhs.scaling: 'half' is not accepted"),
@@ -43,10 +44,11 @@ CASES = [
     ('[monte_carlo]\ncopula = "student_t"\ndof = 2', "key monte_carlo.dof: 2 is out of range; expected a number > 2"),
     ("[core]\nstress_weight = 0.5", "key core.stress_weight: 0.5 goes with combine 'blend' only"),
     ('[core]\ncombine = "blend"', "key core.stress_weight: missing with combine 'blend'"),
-    ('[core]\ncombine = "blend"\nstress_weight = 0.5', "key core.combine: 'blend' needs the model [stress]"),
+    ('[fhs]\n[core]\ncombine = "blend"\nstress_weight = 0.5', "key core.combine: 'blend' needs the model [stress]"),
+    ('preset = "spam"', "key preset: 'spam' is no preset; the nearest known one is 'span"),
     ("[concentration]\nparticipation = 0", "key concentration.participation: 0 is out of range"),
     ("[liquidity]\nspread = 1", "key liquidity.spread: unknown key"),
-    ("", "margin.toml: no model is enabled; expected a table [fhs] or [monte_carlo]"),
+    ("", "margin.toml: no model is enabled; expected a table [fhs], [monte_carlo], [scan] or [stress]"),
 ]
 
 

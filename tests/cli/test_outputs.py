@@ -22,6 +22,8 @@ BREAKDOWN = [
     "account", "underlying", "currency", "delta", "gamma", "vega", "theta", "fhs_var", "fhs_es", "fhs_worst",
     "mc_var", "mc_es", "mc_worst", "core", "days_to_unwind", "horizon_days", "concentration", "liquidity_delta",
     "liquidity_vega", "net_option_value",
+    "delta_30d", "delta_90d", "delta_365d", "delta_beyond", "delta_undated",
+    *(f"{greek}_{bucket}" for greek in ("gamma", "vega", "theta") for bucket in ("30d", "90d", "365d", "beyond")),
 ]  # fmt: skip
 FILES = ["breakdown.parquet", "margin.parquet", "report.html", "run.json"]
 PNL = ["pnl_fhs.arrow", "pnl_monte_carlo.arrow"]

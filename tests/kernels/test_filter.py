@@ -15,13 +15,16 @@ ONE_FACTOR = 1e-13
 """Relative budget of a volatility where there is one factor."""
 
 
-def check_filter(returns: np.ndarray, decay: float) -> None:
+FILTERS = ["filter_ewma", "filter_absolute"]
+
+
+def check_filter(name: str, returns: np.ndarray, decay: float) -> None:
     """Both backends on the same returns."""
     device = current()
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore", RuntimeWarning)  # fewer than two dates have no variance
-        expected = cpu_reference.filter_ewma(returns, decay)
-    got = device.download(cuda.filter_ewma(device.upload(returns), decay))
+        expected = getattr(cpu_reference, name)(returns, decay)
+    got = device.download(getattr(cuda, name)(device.upload(returns), decay))
     assert got.shape == expected.shape
     if returns.shape[1] == 1:
         finite = np.isfinite(expected) & (expected != 0.0)
@@ -35,19 +38,30 @@ def check_filter(returns: np.ndarray, decay: float) -> None:
 
 @pytest.mark.parametrize("shape", [(500, 65), (2, 2), (1, 3), (0, 3), (3, 0), (100, 64), (9, 1), (1000, 1), (257, 130)])
 @pytest.mark.parametrize("decay", [0.94, 1e-9, 1.0 - 1e-12])
-def test_filter(host: HostDevice, shape: tuple[int, int], decay: float) -> None:
+@pytest.mark.parametrize("name", FILTERS)
+def test_filter(host: HostDevice, name: str, shape: tuple[int, int], decay: float) -> None:
     rng = np.random.default_rng(shape[0] + shape[1])
-    check_filter(rng.standard_t(3, shape) * 0.01, decay)
+    check_filter(name, rng.standard_t(3, shape) * 0.01, decay)
 
 
-def test_extreme_returns(host: HostDevice) -> None:
+def test_a_crawling_peg_starts_from_the_mean_square(host: HostDevice) -> None:
+    device = current()
+    returns = np.tile([1e-4, 0.3], (9, 1)) * np.array([np.ones(9), np.arange(9.0)]).T
+    got = device.download(cuda.filter_ewma(device.upload(returns), 0.9))
+    np.testing.assert_allclose(got, cpu_reference.filter_ewma(returns, 0.9), rtol=1e-13)
+    np.testing.assert_allclose(got[:, 0], 1e-4, rtol=1e-13)
+
+
+@pytest.mark.parametrize("name", FILTERS)
+def test_extreme_returns(host: HostDevice, name: str) -> None:
     returns = np.zeros((8, 6))
     returns[3] = [0.0, 1e-170, 1e150, np.nan, np.inf, -0.0]
-    check_filter(returns, 0.97)
+    check_filter(name, returns, 0.97)
 
 
-def test_under_sanitizers(sanitized: HostDevice) -> None:
-    check_filter(np.random.default_rng(0).normal(size=(11, 70)), 0.9)
+@pytest.mark.parametrize("name", FILTERS)
+def test_under_sanitizers(sanitized: HostDevice, name: str) -> None:
+    check_filter(name, np.random.default_rng(0).normal(size=(11, 70)), 0.9)
 
 
 def test_bad_arguments(host: HostDevice) -> None:

@@ -1,0 +1,121 @@
+"""What the page is made from: a run that has just ended, or the folder of one that ended some time ago."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from gpu_var.batch.finished import facts_of, output_of
+from gpu_var.batch.folder import MARGIN
+from gpu_var.batch.run import Run
+from gpu_var.margin.diagnostics import diagnostics
+
+BREAKDOWN, DIAGNOSTICS = "breakdown.parquet", "diagnostics.parquet"
+
+_FACTS = ("version", "versions", "backend", "device", "precision", "inputs", "config", "counts", "notes")
+"""What the page tells of `run.json`: nothing that differs from one time, host or number of threads to another."""
+
+COLLATERAL = (
+    "initial",
+    "maintenance",
+    "collateral",
+    "collateral_market_value",
+    "requirement",
+    "excess",
+    "standing",
+)
+"""The columns that end `margin.parquet` where collateral is weighed; those between them and the add-ons are charges."""
+
+_BASIC = ("core", "concentration", "liquidity")
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """A finished run as its page reads it."""
+
+    margin: pa.Table
+    breakdown: pa.Table
+    diagnostics: pa.Table | None  # in the order of `margin`; None: an earlier version's run, which has none
+    facts: Mapping[str, Any]
+    name: str = ""  # of its folder, where it was read from one
+
+    @property
+    def config(self) -> Mapping[str, Any]:
+        """The configuration as plain values, every default filled in."""
+        config: Mapping[str, Any] = self.facts["config"]
+        return config
+
+    @property
+    def currency(self) -> str:
+        """The base currency."""
+        return str(self.config["base_currency"])
+
+    @property
+    def as_of(self) -> str:
+        """`2026-01-05 00:00:00 UTC`."""
+        return str(self.config["as_of"]).replace("T", " ").replace("Z", " UTC").replace("+00:00", " UTC")
+
+    @property
+    def components(self) -> list[str]:
+        """The columns that add up to the margin."""
+        names = self.margin.column_names
+        charges = names[names.index("net_option_value") + 1 :]
+        return [*_BASIC, *(c for c in charges if c not in COLLATERAL and pa.types.is_floating(self.margin[c].type))]
+
+    @property
+    def ok(self) -> npt.NDArray[np.bool_]:
+        """(n_accounts,): the account has a margin."""
+        return np.asarray(pc.equal(self.margin["status"], "ok"), dtype=np.bool_)
+
+    def has(self, column: str) -> bool:
+        """Whether the margins have a column, with something in it."""
+        return column in self.margin.column_names and self.margin[column].null_count < self.margin.num_rows
+
+    def amount(self, column: str) -> npt.NDArray[np.float64]:
+        """A column of the margins as (n_accounts,) numbers, NaN where it is null or not there."""
+        if column not in self.margin.column_names:
+            return np.full(self.margin.num_rows, np.nan)
+        return numbers(self.margin, column)
+
+
+def numbers(table: pa.Table, column: str) -> npt.NDArray[np.float64]:
+    """A column of numbers as an array, NaN where it is null."""
+    return np.asarray(table[column].to_numpy(), dtype=np.float64)
+
+
+def texts(table: pa.Table, column: str) -> npt.NDArray[np.object_]:
+    """A column of text as an array, None where it is null."""
+    return np.array(table[column].to_pylist(), dtype=object)
+
+
+def of_run(run: Run) -> Source:
+    """A run that has just ended."""
+    facts = run.facts()
+    told = run.tables.get("diagnostics")
+    if told is None:
+        told = diagnostics(run.margin, run.pnl, run.measured.book.accounts)
+    return Source(_whole(run.margin), _whole(run.breakdown), _whole(told), {key: facts[key] for key in _FACTS})
+
+
+def read(out: str | Path) -> Source:
+    """The run whose folder is `out`.
+
+    Raises:
+        UsageError: it holds no finished run, or a table is not the one that its run wrote.
+    """
+    folder = Path(out)
+    facts = facts_of(folder, (*_FACTS, "outputs"))
+    outputs = facts["outputs"]
+    margin, breakdown = (_whole(output_of(folder, name, outputs)) for name in (MARGIN, BREAKDOWN))
+    told = _whole(output_of(folder, DIAGNOSTICS, outputs)) if DIAGNOSTICS in outputs else None
+    return Source(margin, breakdown, told, {key: facts[key] for key in _FACTS}, folder.resolve().name)
+
+
+def _whole(table: pa.Table) -> pa.Table:
+    """In one chunk, so that sums are taken in one order wherever the table came from."""
+    return table.combine_chunks()
