@@ -203,8 +203,11 @@ def _options(
     for part in _runs(np.isnan(fixed).astype(np.int8)):
         moving = bool(np.isnan(fixed[part.start]))
         # The smile is read along ascending steps; everything else is put into that order and taken out of it.
-        order = np.argsort(step, kind="stable") if moving else np.arange(len(step))
-        back = np.argsort(order) if moving else None
+        order = np.argsort(step) if moving else np.arange(len(step))
+        back = None
+        if moving:
+            back = np.empty_like(order)
+            back[order] = np.arange(len(order))
         step_, forward_, discount_, root_time_ = step[order], forward[order], discount[order], root_time[order]
         height = max(1, _TILE // max(1, len(step)))
         buffers = np.empty((4, min(height, part.stop - part.start), len(step)))

@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from gpu_var.batch.explain import Explanation, explain
     from gpu_var.batch.run import Run, run
     from gpu_var.engine import price
     from gpu_var.tables.book import Book
@@ -20,13 +21,15 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-__all__ = ["Book", "Config", "InputError", "Run", "__version__", "price", "read_book", "run"]
+__all__ = ["Book", "Config", "Explanation", "InputError", "Run", "__version__", "explain", "price", "read_book", "run"]
 
 _ROOM = {
     "Book": "gpu_var.tables.book",
     "Config": "gpu_var.tables.config",
+    "Explanation": "gpu_var.batch.explain",
     "InputError": "gpu_var.tables.findings",
     "Run": "gpu_var.batch.run",
+    "explain": "gpu_var.batch.explain",
     "price": "gpu_var.engine",
     "read_book": "gpu_var.tables.load",
     "run": "gpu_var.batch.run",

@@ -153,6 +153,49 @@ def _price(
     _ask(context, work, debug)
 
 
+@app.command("explain", epilog="Example: gpu-var explain book-margin ACCOUNT --against yesterday-margin")
+def _explain(
+    context: typer.Context,
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder of a finished run.", show_default=False)],
+    account: Annotated[str, typer.Argument(metavar="ACCOUNT", help="Whose margin.", show_default=False)],
+    against: Annotated[
+        Path | None,
+        typer.Option("--against", help="Folder of an earlier run, to explain the change.", show_default=False),
+    ] = None,
+    html: Annotated[
+        Path | None, typer.Option("--html", help="Also write a page to this file.", show_default=False)
+    ] = None,
+    top: Annotated[int, typer.Option("--top", help="Rows of each table.")] = 5,
+    book: Annotated[
+        Path | None, typer.Option("--book", help="Where the run's book lies now.", show_default=False)
+    ] = None,
+    against_book: Annotated[
+        Path | None, typer.Option("--against-book", help="Where the earlier run's book lies now.", show_default=False)
+    ] = None,
+    threads: Threads = None,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Why an account's margin is what it is: scenarios, contributions, and the change from an earlier run."""
+
+    def work() -> int:
+        from gpu_var.report.explain import explain  # noqa: PLC0415
+
+        return explain(
+            out,
+            account,
+            against=against,
+            html=html,
+            top=top,
+            book=book,
+            against_book=against_book,
+            threads=threads,
+            quiet=quiet,
+        )
+
+    _ask(context, work, debug)
+
+
 @app.command("what-if", epilog="Example: gpu-var what-if book ACCOUNT trades.csv")
 def _what_if(
     context: typer.Context,

@@ -17,6 +17,9 @@ from gpu_var.scenarios.model import ScenarioSet
 from gpu_var.tables.book import F8, I4, I8, Book
 from gpu_var.tables.config import Config
 
+_WIDER = 4
+"""Blocks of a few instruments are wider than the engine's, whose tiles are full."""
+
 
 class Desk:
     """Profit and loss of any positions in a book's instruments, in the scenarios of a run over the book.
@@ -56,7 +59,7 @@ class Desk:
         for at, u in enumerate(present.tolist()):
             own = owner == u
             ready = self._positions(u, np.asarray(instruments[own], np.int64), quantities[own])
-            for block in blocks_of(self._sets, self._backend.BLOCK):
+            for block in blocks_of(self._sets, _WIDER * self._backend.BLOCK):
                 part = out[at : at + 1, block]
                 tasks.append(partial(revalue_block, self._backend, self._precision, ready, block, part))
         with ThreadPoolExecutor(self._backend.workers(self._threads)) as lane:

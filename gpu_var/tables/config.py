@@ -9,12 +9,14 @@ import arrow
 from pydantic import BeforeValidator, field_validator, model_validator
 
 from gpu_var.tables.config_base import ConfigTable, contradiction, expected
+from gpu_var.tables.config_batch import Batch
 from gpu_var.tables.config_charges import CorrelationBreak, Diversification, Options
 from gpu_var.tables.config_collateral import Collateral, Initial, Maintenance, agree
 from gpu_var.tables.config_compare import Compare
 from gpu_var.tables.config_models import Fhs, MonteCarlo, Stress
 from gpu_var.tables.config_procyclicality import AntiProcyclicality
 from gpu_var.tables.config_scan import Scan
+from gpu_var.tables.config_sources import Sources
 from gpu_var.tables.findings import Findings, InputError
 from gpu_var.tables.presets import with_preset
 from gpu_var.tables.times import FORMS
@@ -113,6 +115,8 @@ class Config(ConfigTable):
     initial: Annotated[Initial | None, expected("a table")] = None
     maintenance: Annotated[Maintenance | None, expected("a table")] = None
     compare: Annotated[Compare | None, expected("a table")] = None
+    sources: Annotated[Sources | None, expected("a table")] = None
+    batch: Annotated[Batch, expected("a table")] = Batch()
 
     _name = field_validator("base_currency")(_identifier)
 

@@ -150,7 +150,8 @@ def test_deribit_collateral_in_the_run(tmp_path):
         "instruments": ["PERP,perpetual,BTC,1,,,,inverse,"],
         "positions": {"PERP": -60_000.0},
     }
-    text = "[collateral]\nsimulate = true\nhaircuts = { BTC = 0.1 }\n[scan.contingency.roll]\nmin_move = 0.0\nannual_move = 0.0\n"
+    text = "[collateral]\nsimulate = true\nhaircuts = { BTC = 0.1 }\n"
+    text += "[scan.contingency.roll]\nmin_move = 0.0\nannual_move = 0.0\n"
     for name, posted in (("coins", "a,BTC,1"), ("dollars", "a,USD,60000")):
         (tmp_path / name).mkdir()
         found = run(tmp_path / name, "deribit", text, collateral=["account,asset,quantity", posted], **book)

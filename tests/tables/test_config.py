@@ -72,6 +72,7 @@ def test_defaults_are_the_contracts():
         "core": {"combine": "max"},
         "concentration": {"participation": 0.25},
         "liquidity": {},
+        "batch": {"shard_revaluations": 200_000_000, "chunk_megabytes": 1_024},
     }
 
 
