@@ -66,6 +66,10 @@ TableFile = Annotated[
     Path | None,
     typer.Option("--out", help="Also write the table: a file ending in .csv, .parquet or .arrow.", show_default=False),
 ]
+Previous = Annotated[
+    Path | None,
+    typer.Option("--previous", help="Folder of an earlier run: the report shows the change.", show_default=False),
+]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Say nothing but errors.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 
@@ -86,7 +90,23 @@ def _run(
     pnl: Annotated[bool, typer.Option("--pnl", help="Also write every account's P&L in every scenario.")] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Finish an interrupted run with the same inputs.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the run that --out holds.")] = False,
+    previous: Previous = None,
     threads: Threads = None,
+    log_json: Annotated[
+        Path | None,
+        typer.Option(
+            "--log-json",
+            metavar="FILE",
+            help="Append a log to FILE, a JSON object a line; - is standard output.",
+            show_default=False,
+        ),
+    ] = None,
+    metrics: Annotated[
+        Path | None,
+        typer.Option(
+            "--metrics", metavar="FILE", help="Keep Prometheus metrics in FILE, ending in .prom.", show_default=False
+        ),
+    ] = None,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
@@ -106,8 +126,11 @@ def _run(
             precision=precision.value,
             pnl=pnl,
             mode=mode,
+            previous=previous,
             threads=threads,
             quiet=quiet,
+            log_json=log_json,
+            metrics=metrics,
         )
 
     _ask(context, work, debug)
@@ -149,6 +172,28 @@ def _price(
         from gpu_var.report import commands  # noqa: PLC0415
 
         return commands.price(book, config, out, quiet=quiet)
+
+    _ask(context, work, debug)
+
+
+@app.command("report", epilog="Example: gpu-var report book-margin --previous yesterday-margin")
+def _report(
+    context: typer.Context,
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder of a finished run.", show_default=False)],
+    previous: Previous = None,
+    html: Annotated[
+        Path | None,
+        typer.Option("--out", help="File for the page.  [default: OUT/report.html]", show_default=False),
+    ] = None,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Write the page of a finished run again, also with what has changed since another run."""
+
+    def work() -> int:
+        from gpu_var.report.again import report  # noqa: PLC0415
+
+        return report(out, previous=previous, html=html, quiet=quiet)
 
     _ask(context, work, debug)
 

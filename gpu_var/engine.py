@@ -288,8 +288,10 @@ class _Loop:
             pnl = into.pnl[scenarios.model]
             for part in batch:
                 own = self._cells(part)
-                accounts = backend.to_device(self.cells.account[own].astype(np.int64))
-                pnl[accounts] += cell_pnl[own.start - first : own.stop - first, at]
+                # An account has one cell of an underlying; and indexing makes copies, so a few rows at a time.
+                for rows in (slice(r, min(r + step, own.stop)) for r in range(own.start, own.stop, step)):
+                    accounts = backend.to_device(self.cells.account[rows].astype(np.int64))
+                    pnl[accounts] += cell_pnl[rows.start - first : rows.stop - first, at]
 
         step = max(1, (1 << 20) // len(shock))
         chunks = [slice(r, min(r + step, len(cell_pnl))) for r in range(0, len(cell_pnl), step)]

@@ -1,8 +1,10 @@
 """The output folder of a run: who may write into it, and how a file comes to stand there whole or not at all."""
 
 import contextlib
+import hashlib
 import json
 import os
+import shutil
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
@@ -10,6 +12,7 @@ from typing import Any, BinaryIO, Literal
 from gpu_var.batch.errors import UsageError, WriteError
 from gpu_var.batch.fingerprint import plan_of, refuse_if_different
 from gpu_var.batch.lock import locked, refuse_if_in_use
+from gpu_var.batch.store import FolderStore
 
 Mode = Literal["new", "resume", "overwrite"]
 MARGIN = "margin.parquet"
@@ -17,6 +20,7 @@ RUN = "run.json"
 OUTPUTS = (
     "breakdown.parquet",
     "scan.parquet",
+    "diagnostics.parquet",
     "pnl_fhs.arrow",
     "pnl_monte_carlo.arrow",
     "pnl_scan.arrow",
@@ -30,6 +34,7 @@ OUTPUTS = (
 _WORK = ".gpu-var"
 _LOCK = "lock"
 _PLAN = "plan.json"
+_SHARDS = "shards"
 
 
 def default_out(book: Path) -> Path:
@@ -99,18 +104,23 @@ def output_folder(out: Path, mode: Mode, plan: Mapping[str, Any]) -> Iterator["O
             _clear(work)
             yield None
             return
-        _clear(work, keep=(_LOCK, _PLAN))
-        folder = OutputFolder(out)
+        with _writing(work):
+            _clear(work, keep=(_LOCK, _PLAN, _SHARDS) if mode == "resume" else (_LOCK, _PLAN))
+        folder = OutputFolder(out, hashlib.sha256(_json(plan)).hexdigest())
         folder.write(_PLAN, lambda stream: stream.write(_json(plan)))
         yield folder
         _clear(work)
 
 
 class OutputFolder:
-    """A locked output folder. Files are written aside, whole, and then renamed into place together."""
+    """A locked output folder. Files are written aside, whole, and then renamed into place together.
 
-    def __init__(self, path: Path) -> None:
+    `store` keeps the results of shards; `token` is that of the run whose they are.
+    """
+
+    def __init__(self, path: Path, token: str) -> None:
         self.path = path
+        self.store = FolderStore(path / _WORK / _SHARDS, token)
 
     def write(self, name: str, write: Callable[[BinaryIO], object]) -> None:
         """Write the file `name` aside and flush it to the disk. Raises `WriteError`, naming it."""
@@ -185,7 +195,11 @@ def _clear(work: Path, keep: tuple[str, ...] = ()) -> None:
     """Remove the work files, the plan last: it is what tells an interrupted run from a whole one."""
     with contextlib.suppress(FileNotFoundError):
         for file in sorted(work.iterdir(), key=lambda file: (file.name == _LOCK, file.name == _PLAN)):
-            if file.name not in keep:
+            if file.name in keep:
+                continue
+            if file.name == _SHARDS:
+                shutil.rmtree(file)
+            else:
                 file.unlink(missing_ok=True)
     if not keep:
         with contextlib.suppress(OSError):  # the next run may have put its lock there already

@@ -1,18 +1,17 @@
 """A finished run taken up again: its outputs, and the book and configuration that it was made from."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-from pyarrow import parquet as pq
 
 from gpu_var import __version__
 from gpu_var.backend import Name
 from gpu_var.batch.errors import RunError, UsageError
-from gpu_var.batch.fingerprint import CONFIG, hashes, sha256
+from gpu_var.batch.fingerprint import CONFIG, hashes
+from gpu_var.batch.finished import facts_of, output_of
 from gpu_var.batch.folder import MARGIN, RUN
 from gpu_var.batch.host import resolve_backend
 from gpu_var.market.checks import check
@@ -22,6 +21,7 @@ from gpu_var.tables.config import Config
 from gpu_var.tables.config_again import restored
 from gpu_var.tables.findings import Findings
 from gpu_var.tables.load import read_book
+from gpu_var.tables.sources import digests, in_folder
 
 BREAKDOWN = "breakdown.parquet"
 _NEEDED = ("book", "backend", "precision", "config", "inputs", "outputs")
@@ -56,12 +56,12 @@ def reopen(out: str | Path, book: str | Path | None = None) -> Finished:
         InputError: the book does not pass the checks of this version.
     """
     folder = Path(out)
-    facts = _facts(folder)
-    margin, breakdown = (_output(folder, name, facts["outputs"]) for name in (MARGIN, BREAKDOWN))
+    facts = facts_of(folder, _NEEDED)
+    margin, breakdown = (output_of(folder, name, facts["outputs"]) for name in (MARGIN, BREAKDOWN))
     root = _book_of(folder, str(facts["book"]), book)
     config = _config(folder, facts)
     read = read_book(root, config)
-    _refuse_if_changed(folder, root, facts["inputs"], hashes(read.path, read.files, None))
+    _refuse_if_changed(folder, root, facts["inputs"], hashes(read.path, in_folder(read), None) | digests(read))
     findings = Findings()
     factors = check(read, config, findings)
     findings.raise_if_any()
@@ -69,35 +69,6 @@ def reopen(out: str | Path, book: str | Path | None = None) -> Finished:
     backend, precision, notes = _computes(facts)
     then = str(facts["precision"])
     return Finished(folder, margin, breakdown, read, config, factors, backend, precision, then, notes)
-
-
-def _facts(out: Path) -> Mapping[str, Any]:
-    file = out / RUN
-    if not out.is_dir():
-        what = "is no folder" if out.exists() else "does not exist"
-        raise UsageError(f"{out} {what}; expected the folder of a finished run, --out of gpu-var run")
-    if not file.exists():
-        raise UsageError(
-            f"{out} holds no finished run, for it has no {RUN}; expected the folder of one, --out of gpu-var run"
-        )
-    try:
-        facts = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{file} is broken ({error}); run again with --overwrite") from error
-    missing = [key for key in _NEEDED if key not in facts] if isinstance(facts, dict) else list(_NEEDED)
-    if missing:
-        raise UsageError(f"{file} is not that of a run: it has no {', '.join(missing)}; run again with --overwrite")
-    known: Mapping[str, Any] = facts
-    return known
-
-
-def _output(out: Path, name: str, outputs: Mapping[str, str]) -> pa.Table:
-    file = out / name
-    if not file.exists():
-        raise UsageError(f"{out} holds no finished run, for it has no {name}; run again with --overwrite")
-    if outputs.get(name) != sha256(file):
-        raise UsageError(f"{file} is not the file that its run wrote; run again with --overwrite")
-    return pq.read_table(file)
 
 
 def _book_of(out: Path, recorded: str, given: str | Path | None) -> Path:

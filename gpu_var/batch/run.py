@@ -17,29 +17,34 @@ import pyarrow.compute as pc
 
 from gpu_var import __version__
 from gpu_var.backend import Name
+from gpu_var.batch.executors import Executor
 from gpu_var.batch.fingerprint import hashes, sha256
 from gpu_var.batch.folder import RUN, OutputFolder, output_folder, refuse_in_book
 from gpu_var.batch.host import device, resolve_backend, thread_count, versions
 from gpu_var.batch.outputs import pnl_table, write_arrow, write_json, write_parquet
+from gpu_var.batch.sharded import requirement
+from gpu_var.batch.store import Store
 from gpu_var.engine import Progress, nothing
-from gpu_var.margin.measured import Measured
-from gpu_var.margin.requirement import requirement
+from gpu_var.margin.measured import Setting
 from gpu_var.margin.what_if import Portfolio, what_if
 from gpu_var.market.checks import check
 from gpu_var.market.factors import Factors
 from gpu_var.tables.book import Book
 from gpu_var.tables.config import Config
 from gpu_var.tables.findings import Findings
+from gpu_var.tables.sources import digests, in_folder
 
 Page = Callable[["Run"], str]
+DIAGNOSTICS = "diagnostics"
+"""The table that goes with the profit and loss: it tells what the losses of each account look like."""
 
 
 @dataclass(frozen=True, eq=False)
 class Run:
     """The result of a run, in base currency.
 
-    `tables` are `margin`, `breakdown` and, where [scan] is enabled, `scan`; `pnl` holds by model the P&L (n_accounts,
-    n_scenarios) in the order of `margin`, gains positive, and `scenarios` the names of its columns.
+    `tables` are `margin`, `breakdown`, `diagnostics` and, where [scan] is enabled, `scan`; `pnl` holds by model the
+    P&L (n_accounts, n_scenarios) in the order of `margin`, gains positive, and `scenarios` the names of its columns.
     """
 
     tables: Mapping[str, pa.Table]
@@ -55,7 +60,8 @@ class Run:
     threads: int
     inputs: Mapping[str, str]  # SHA-256 by name
     started: datetime
-    measured: Measured = field(repr=False)
+    shards: Mapping[str, int]  # planned, and found as an interrupted run had left them
+    measured: Setting = field(repr=False)
     _portfolios: dict[int, Portfolio] = field(default_factory=dict, repr=False)
 
     @property
@@ -100,11 +106,15 @@ class Run:
         with output_folder(out, "overwrite" if overwrite else "new", self.plan(pnl)) as folder:
             return [] if folder is None else self.write_into(folder, pnl, page)
 
-    def write_into(self, folder: OutputFolder, pnl: bool, page: Page | None) -> list[Path]:
-        """As `write`, into a folder that is locked already."""
+    def write_into(
+        self, folder: OutputFolder, pnl: bool, page: Page | None, more: Mapping[str, Any] | None = None
+    ) -> list[Path]:
+        """As `write`, into a folder that is locked already; `more` is what `run.json` says besides."""
         begun = time.perf_counter()
         files: dict[str, Callable[[BinaryIO], object]] = {
-            f"{name}.parquet": partial(write_parquet, table) for name, table in self.tables.items()
+            f"{name}.parquet": partial(write_parquet, table)
+            for name, table in self.tables.items()
+            if pnl or name != DIAGNOSTICS
         }
         if pnl:
             account = self.margin["account"]
@@ -115,10 +125,14 @@ class Run:
             files["report.html"] = lambda stream: stream.write(text)
         for name, write in files.items():
             folder.write(name, write)
-        facts = self.facts() | {
-            "pnl": pnl,
-            "outputs": {name: sha256(folder.written(name)) for name in sorted(files)},
-        }
+        facts = (
+            dict(more or {})
+            | self.facts()
+            | {
+                "pnl": pnl,
+                "outputs": {name: sha256(folder.written(name)) for name in sorted(files)},
+            }
+        )
         facts["timings"] |= {"writing": time.perf_counter() - begun}
         folder.write(RUN, partial(write_json, facts))
         return folder.publish()
@@ -138,6 +152,7 @@ class Run:
             "inputs": dict(self.inputs),
             "config": plain(self.config),
             "counts": dict(self.counts),
+            "shards": dict(self.shards),
             "notes": self.notes,
             "timings": dict(self.timings),
             "host": platform.node(),
@@ -165,7 +180,7 @@ def run(
     findings.raise_if_any()
     assert factors is not None
     resolved = resolve_backend(backend, precision)
-    inputs = hashes(book.path, book.files, None)
+    inputs = hashes(book.path, in_folder(book), None) | digests(book)
     return compute(
         book,
         config,
@@ -192,10 +207,25 @@ def compute(
     started: datetime,
     progress: Progress = nothing,
     timings: Mapping[str, float] | None = None,
+    store: Store | None = None,
+    executor: Executor | None = None,
 ) -> Run:
-    """Margin a checked book; `inputs` are the SHA-256 of its files, `timings` the seconds spent since `started`."""
+    """Margin a checked book; `inputs` are the SHA-256 of its files, `timings` the seconds spent since `started`.
+
+    `store` keeps the results of shards until the run is whole, `executor` computes them, by default here.
+    """
     count = thread_count(threads)
-    result = requirement(book, config, factors, backend=backend, precision=precision, threads=count, progress=progress)
+    result = requirement(
+        book,
+        config,
+        factors,
+        backend=backend,
+        precision=precision,
+        threads=count,
+        progress=progress,
+        store=store,
+        executor=executor,
+    )
     return Run(
         tables=result.tables,
         notes=list(dict.fromkeys([*book.notes, *notes, *result.notes])),
@@ -210,6 +240,7 @@ def compute(
         threads=count,
         inputs=inputs,
         started=started,
+        shards=result.shards,
         measured=result.measured,
     )
 

@@ -5,13 +5,34 @@ import contextlib
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import FrameType
 
 from gpu_var.batch.errors import Interrupted
 
 GRACE = 3.0
 """Seconds in which the run may unwind by itself; after them the process ends where it stands."""
+
+_LAST = 1.0  # seconds for what is said before that
+_LAST_WORDS: list[Callable[[int], object]] = []
+
+
+@contextlib.contextmanager
+def last_words(say: Callable[[int], object]) -> Iterator[None]:
+    """Within it, `say` is called with the exit code before a process that does not unwind is ended where it stands."""
+    _LAST_WORDS.append(say)
+    try:
+        yield
+    finally:
+        _LAST_WORDS.remove(say)
+
+
+def _end_now(exit_code: int) -> None:
+    for say in list(_LAST_WORDS):  # in a thread of its own: it may hang as well
+        speaker = threading.Thread(target=say, args=(exit_code,), daemon=True)
+        speaker.start()
+        speaker.join(_LAST)
+    os._exit(exit_code)
 
 
 def end_process_within(seconds: float, exit_code: int) -> None:
@@ -46,7 +67,7 @@ def stoppable(grace: float = GRACE) -> Iterator[None]:
     def watch() -> None:
         woken_by = os.read(reading, 1)
         if woken_by and not finished.wait(grace):
-            os._exit(128 + woken_by[0])
+            _end_now(128 + woken_by[0])
 
     watcher = threading.Thread(target=watch, name="gpu-var-signals", daemon=True)
     previous = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}

@@ -1,4 +1,4 @@
-"""`diagnostics.parquet`: what a reader of the margins wants to know of every account's losses, without keeping them all.
+"""`diagnostics.parquet`: what readers of the margins want to know of each account's losses, without keeping all.
 
 Member and kind of the account, how many scenarios lose more than a VaR or than the whole margin, and the losses of the
 simulated models counted in equal bins. A row needs no other row's, so the tables of shards follow one another.

@@ -14,6 +14,7 @@ from threadpoolctl import threadpool_limits
 from gpu_var import engine
 from gpu_var.backend import Backend, Name, load_backend
 from gpu_var.margin.charges import charges
+from gpu_var.margin.diagnostics import diagnostics
 from gpu_var.margin.measured import Measured, Setting, measure
 from gpu_var.margin.output import breakdown_table, margin_table, scan_table
 from gpu_var.margin.scan import ScanResult, scan
@@ -80,9 +81,7 @@ def requirement(
         book, config, factors, backend=backend, precision=precision, threads=threads, progress=progress, stage=stage
     )
     with stage("measures"):
-        tables = {"margin": margin_table(m, charges(m)), "breakdown": breakdown_table(m)}
-        if m.scan is not None:
-            tables["scan"] = scan_table(m, m.scan)
+        tables = tables_of(m)
     counts = {
         "accounts": len(book.accounts.house),
         "accounts_failed": len(m.failed),
@@ -95,11 +94,7 @@ def requirement(
         **{f"scenarios_{model}": len(s.name) for model, s in m.sets.items()},
         "revaluations": sum(len(part.row) for part in m.parts) * sum(len(s.name) for s in m.sets.values()),
     }
-    pnl = {model: m.backend.to_host(values) for model, values in m.pnl.items() if "." not in model}
-    scenarios = {model: m.sets[model].name for model in pnl}
-    if m.scan is not None:
-        broken = m.broken[:, None]
-        pnl, scenarios = pnl | {"scan": np.where(broken, np.nan, m.scan.pnl)}, scenarios | {"scan": m.scan.name}
+    pnl, scenarios = pnl_of(m)
     return Requirement(
         tables=tables,
         pnl=pnl,
@@ -109,6 +104,24 @@ def requirement(
         timings=stage.seconds,
         measured=m,
     )
+
+
+def tables_of(m: Measured) -> dict[str, pa.Table]:
+    """The tables of a run by name: `margin`, `breakdown`, `diagnostics`, and `scan` where [scan] is enabled."""
+    tables = {"margin": margin_table(m, charges(m)), "breakdown": breakdown_table(m)}
+    tables["diagnostics"] = diagnostics(tables["margin"], pnl_of(m)[0], m.book.accounts)
+    if m.scan is not None:
+        tables["scan"] = scan_table(m, m.scan)
+    return tables
+
+
+def pnl_of(m: Measured) -> tuple[dict[str, F8], dict[str, list[str]]]:
+    """Profit and loss (n_accounts, n_scenarios) by model on the host, NaN for failed accounts, and the scenarios."""
+    pnl = {model: m.backend.to_host(values) for model, values in m.pnl.items() if "." not in model}
+    scenarios = {model: m.sets[model].name for model in pnl}
+    if m.scan is not None:
+        pnl["scan"], scenarios["scan"] = np.where(m.broken[:, None], np.nan, m.scan.pnl), m.scan.name
+    return pnl, scenarios
 
 
 def measured(
@@ -153,7 +166,7 @@ def measured(
         except BaseException:
             pool.shutdown(wait=True, cancel_futures=True)
             raise
-    notes = _notes(book, used, revalued) + ([] if scanned is None else scanned.notes)
+    notes = notes_of(book, used, revalued.direct) + ([] if scanned is None else scanned.notes)
     return measure(setting, revalued.pnl, revalued.cell_tail, revalued.failed, scanned, revalued.cell_pnl, notes)
 
 
@@ -179,7 +192,12 @@ def scan_of(s: Setting) -> ScanResult | None:
     return scan(s.book, s.config, s.cells, s.parts, s.valuation, s.fx, s.backend, s.threads)
 
 
-def _notes(book: Book, sets: list[ScenarioSet], revalued: engine.Revaluation) -> list[str]:
+def notes_of(book: Book, sets: Sequence[ScenarioSet], direct: set[int]) -> list[str]:
+    """What the models' scenarios and their revaluation have to say.
+
+    Args:
+        direct: as in `engine.Revaluation`.
+    """
     notes = [note for s in sets for note in s.notes]
     notes += [
         f"{s.model}: the floor of simple returns, a growth of 0.01, was reached {s.floored:,} times"
@@ -192,8 +210,8 @@ def _notes(book: Book, sets: list[ScenarioSet], revalued: engine.Revaluation) ->
         for s in sets
         if s.steady
     ]
-    if revalued.direct:
-        names = [book.underlyings.name[u].as_py() for u in sorted(revalued.direct)]
+    if direct:
+        names = [book.underlyings.name[u].as_py() for u in sorted(direct)]
         more = f" and {len(names) - 5:,} more" if len(names) > 5 else ""
         notes.append(
             f"American options on {', '.join(names[:5])}{more}: in some scenarios exercise is optimal between two "

@@ -194,7 +194,7 @@ def comparison(before: Measured, after: Measured) -> pa.Table:
     )
 
 
-def what_if(m: Measured, trades: pa.Table, account: str | None, kept: dict[int, Portfolio]) -> pa.Table:
+def what_if(m: Setting, trades: pa.Table, account: str | None, kept: dict[int, Portfolio]) -> pa.Table:
     """The margins of the accounts that trade, before and after.
 
     Args:

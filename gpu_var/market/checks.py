@@ -25,6 +25,7 @@ from gpu_var.tables.findings import Findings, listed, shown
 from gpu_var.tables.load import draft_book
 from gpu_var.tables.pledged import with_collateral
 from gpu_var.tables.products import expired
+from gpu_var.tables.sources import check_sources
 from gpu_var.tables.where import Where
 
 __all__ = ["check", "load", "window"]
@@ -44,7 +45,13 @@ def load(book: str | Path, config: str | Path | None = None) -> tuple[Book, Conf
     if config is not None or folder.is_dir():
         parsed, refused = load_config(Path(config) if config is not None else folder / CONFIG, findings)
     no_model = "" in refused
-    draft = draft_book(folder, findings, needs_history=parsed is not None and parsed.needs_history and not no_model)
+    draft = draft_book(
+        folder,
+        findings,
+        needs_history=parsed is not None and parsed.needs_history and not no_model,
+        sources=None if parsed is None else parsed.sources,
+        unsure="sources" in refused,
+    )
     factors = check(draft.book, parsed, findings, draft.broken | refused) if parsed else None
     findings.raise_if_any()
     if parsed is None or factors is None:
@@ -58,6 +65,8 @@ def check(book: Book, config: Config, findings: Findings, broken: frozenset[str]
     `broken` names the tables, columns of history and tables of the configuration that were refused: checks that need
     them are left out, lest one mistake be reported as several. Returns None where history was not to be relied on.
     """
+    if "sources" not in broken:
+        check_sources(config.sources, book, findings, broken)
     where = Where(book, findings)
     if "fx" not in broken:
         _currencies(book, config, where, broken)
@@ -89,8 +98,7 @@ def check(book: Book, config: Config, findings: Findings, broken: frozenset[str]
     check_periods(book, config, findings)
     check_history(book, factors, config, where, findings, broken)
     if config.monte_carlo and "monte_carlo" not in broken:
-        runs = 1 if config.monte_carlo.dependence_addon is None else 3
-        _memory(len(book.accounts.house), config.monte_carlo.paths, runs, len(factors.names), findings)
+        _memory(len(book.accounts.house), config.monte_carlo.paths, _runs(config), len(factors.names), findings)
     return factors
 
 
@@ -150,7 +158,7 @@ def _expired(book: Book, config: Config, findings: Findings) -> None:
             count = int(dropped.sum())
             names = _owners(book, table, nodes, dropped)
             what = f"{count:,} node{'' if count == 1 else 's'} not after as_of dropped"
-            findings.note(f"{book.files[table][0].name}: {what}: {listed(names)}")
+            findings.note(f"{book.label(table)}: {what}: {listed(names)}")
 
 
 def _owners(book: Book, table: str, nodes: Nodes, rows: npt.NDArray[np.bool_]) -> list[str]:
@@ -202,6 +210,15 @@ def _floors(config: Config, factors: Factors, findings: Findings) -> None:
             near = nearest_name(pattern, factors.names)
             hint = f"; the nearest is {shown(near)}" if near else ""
             findings.note(f"{CONFIG}, key {name}.volatility_floor: {shown(pattern)} is no factor of the run{hint}")
+
+
+def _runs(config: Config) -> int:
+    """How often the paths are held: once, and again for each auxiliary set that a charge asks for."""
+    model, table = config.monte_carlo, config.antiprocyclicality
+    runs = 1 if model is None or model.dependence_addon is None else 3
+    if table is not None and table.option != "stressed":
+        runs += 1 + (table.previous_days if table.option == "countercyclical" else 0)
+    return runs
 
 
 def _memory(accounts: int, paths: int, runs: int, factors: int, findings: Findings) -> None:

@@ -108,8 +108,7 @@ def select_factors(
     and, with `missing`, a needed factor that history neither has nor had among its `refused` columns. Notes: what is
     ignored or not shocked.
     """
-    files = book.files.get("history")
-    label = files[0].name if files else "history"
+    label = book.label("history")
     needs = held(book, config.as_of_us)
     underlying: dict[str, int] = {}
     for i, name in enumerate(book.underlyings.name.to_pylist()):

@@ -2,27 +2,36 @@
 
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
 
-from gpu_var import engine
-from gpu_var.batch.errors import UsageError, WriteError
+from gpu_var import __version__, engine
+from gpu_var.batch.errors import RunError, UsageError, WriteError
+from gpu_var.batch.executors import Executor
 from gpu_var.batch.fingerprint import CONFIG, files_of, hashes, refuse_if_changed, stamps
 from gpu_var.batch.folder import Mode, default_out, output_folder, refuse_early, refuse_in_book, write_file
 from gpu_var.batch.host import resolve_backend, thread_count
 from gpu_var.batch.outputs import write_csv, writer_for
+from gpu_var.batch.record import WRITING, provenance, recorded
 from gpu_var.batch.run import Run, compute, plan
+from gpu_var.batch.signals import last_words
+from gpu_var.batch.watch import Watch
 from gpu_var.market.checks import load
 from gpu_var.market.factors import Factors
 from gpu_var.report import page
-from gpu_var.report.terminal import ProgressBar, show_margins
+from gpu_var.report.again import previous_run
+from gpu_var.report.progress import ProgressBar, watch_run
+from gpu_var.report.terminal import show_margins
 from gpu_var.tables.book import Book
 from gpu_var.tables.config import Config
 from gpu_var.tables.findings import escaped
+from gpu_var.tables.sources import changed, digests, in_folder
 
 __all__ = ["Mode", "demo", "price", "run", "validate"]
 
@@ -53,24 +62,60 @@ def run(
     mode: Mode,
     threads: int | None,
     quiet: bool,
+    previous: Path | None = None,
+    executor: Executor | None = None,
+    log_json: Path | None = None,
+    metrics: Path | None = None,
 ) -> int:
-    """Margin a book, write the outputs, and show the largest margins."""
+    """Margin a book, write the outputs, and show the largest margins; `executor` computes, by default here."""
     out = default_out(folder) if out is None else out
     refuse_in_book(out, folder)
-    thread_count(threads)
+    how = {"backend": backend, "precision": precision, "mode": mode}
+    watch = watch_run(folder, out, quiet=quiet, log_json=log_json, metrics=metrics, version=__version__, **how)
+    with watch, last_words(watch.end):
+        result = _run(folder, config, out, backend, precision, pnl, mode, threads, quiet, previous, executor, watch)
+        if result is not None:
+            failed = result.failed
+            named = zip(*(failed[name].to_pylist() for name in ("account", "status")), strict=True)
+            watch.failed(named, failed.num_rows)
+            watch.finish(SOME_FAILED if failed.num_rows else DONE)
+    if result is None:
+        say(f"{out} holds this run already, whole: nothing to do", quiet or str(log_json) == "-")
+        return DONE
+    if not quiet and str(log_json) != "-":
+        show_margins(result, str(out))
+    return _report_failures(result)
+
+
+def _run(
+    folder: Path,
+    config: Path | None,
+    out: Path,
+    backend: str,
+    precision: str,
+    pnl: bool,
+    mode: Mode,
+    threads: int | None,
+    quiet: bool,
+    previous: Path | None,
+    executor: Executor | None,
+    watch: Watch,
+) -> Run | None:
+    """The run, written; None where it is there already."""
+    count = thread_count(threads)
     refuse_early(out, mode)
     started = datetime.now(UTC)
-    loaded = load_book(folder, config, quiet, hashed=True)
+    loaded = load_book(folder, config, quiet, hashed=True, watch=watch)
     resolved = resolve_backend(backend, precision)
+    before = None if previous is None else previous_run(previous, loaded.config.base_currency)
     asked = plan(loaded.config, loaded.inputs, resolved, precision, pnl)
     begun = False
     try:
         with output_folder(out, mode, asked) as target:
             if target is None:
-                say(f"{out} holds this run already, whole: nothing to do", quiet)
-                return DONE
+                return None
             begun = True
-            with ProgressBar(not quiet) as progress:
+            with recorded(target, watch, provenance(asked, resolved, count, folder, started, loaded.notes)):
                 result = compute(
                     loaded.book,
                     loaded.config,
@@ -81,19 +126,23 @@ def run(
                     precision=precision,
                     threads=threads,
                     started=started,
-                    progress=progress,
+                    progress=watch,
                     timings=loaded.seconds,
+                    store=target.store,
+                    executor=executor,
                 )
-                progress("writing")
-                result.write_into(target, pnl, page.render)
+                spoilt = target.store.spoilt
+                for name in spoilt:
+                    watch.event("shard_spoilt", "warning", shard=name)
+                watch(WRITING)
+                ended = {"run": watch.run, "state": "finished"}
+                result.write_into(target, pnl, partial(page.render, previous=before), ended)
     except KeyboardInterrupt:
         if begun:
             print(f"{out} has no new result yet; the same command with --resume finishes it", file=sys.stderr)
         raise
-    show_notes(result.notes[len(loaded.notes) :], quiet)
-    if not quiet:
-        show_margins(result, str(out))
-    return _report_failures(result)
+    show_notes([*result.notes[len(loaded.notes) :], *resumed(result, spoilt)], quiet, watch)
+    return result
 
 
 def validate(folder: Path, config: Path | None, *, quiet: bool) -> int:
@@ -171,24 +220,39 @@ def demo(folder: Path, *, overwrite: bool, quiet: bool) -> int:
     return max(codes, default=DONE)
 
 
-def load_book(folder: Path, config: Path | None, quiet: bool, hashed: bool = False) -> Loaded:
-    """Read and check a book; `hashed` also fingerprints what was read."""
+def load_book(
+    folder: Path, config: Path | None, quiet: bool, hashed: bool = False, watch: Watch | None = None
+) -> Loaded:
+    """Read and check a book; `hashed` also fingerprints what was read. Without a `watch`, it shows itself."""
     chosen = folder / CONFIG if config is None else config
     begun = time.perf_counter()
-    with ProgressBar(not quiet) as progress:
-        progress("reading the book")
+    with ProgressBar(not quiet) if watch is None else nullcontext(watch) as progress:
+        progress("reading")
         before = stamps(files_of(folder, chosen)) if hashed else {}
         book, parsed, factors, findings = load(folder, config)
         read = time.perf_counter()
         inputs: Mapping[str, str] = {}
         if hashed:
-            inputs = hashes(book.path, book.files, chosen)
-            used = [chosen, *(path for paths in book.files.values() for path in paths)]
+            progress("hashing")
+            own = in_folder(book)
+            inputs = hashes(book.path, own, chosen) | digests(book)
+            used = [chosen, *(path for paths in own.values() for path in paths)]
             refuse_if_changed(before, stamps(iter(used)), iter(used))
+            for path in changed(book):
+                raise RunError(f"{path} changed while it was being read; run again when it is whole")
         seconds = {"reading": read - begun, "hashing": time.perf_counter() - read}
     notes = list(dict.fromkeys([*book.notes, *findings.notes]))
-    show_notes(notes, quiet)
+    show_notes(notes, quiet, watch)
     return Loaded(book, parsed, factors, notes, inputs, seconds)
+
+
+def resumed(result: Run, spoilt: Sequence[str]) -> list[str]:
+    """What an interrupted run had left. Notes of `run.json` say nothing of it: they are those of an undisturbed run."""
+    planned, found = result.shards["planned"], result.shards["found"]
+    if not found and not spoilt:
+        return []
+    anew = f"; {len(spoilt):,} were broken and have been computed anew" if spoilt else ""
+    return [f"resumed: {found:,} of {planned:,} shards were there{anew}"]
 
 
 def _report_failures(result: Run) -> int:
@@ -206,8 +270,11 @@ def _report_failures(result: Run) -> int:
     return SOME_FAILED
 
 
-def show_notes(notes: list[str], quiet: bool) -> None:
-    """Notes on standard error."""
+def show_notes(notes: list[str], quiet: bool, watch: Watch | None = None) -> None:
+    """Notes on standard error, and to the watch."""
+    if watch is not None:
+        for note in notes:
+            watch.event("note", text=note)
     if not quiet:
         for note in notes:
             print(f"note: {note}", file=sys.stderr)

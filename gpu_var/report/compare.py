@@ -19,7 +19,8 @@ from gpu_var.margin.compare import METHODS, Comparison, broad_index, compare, to
 from gpu_var.report.commands import load_book, show_notes
 from gpu_var.report.compare_page import NAMES, WHOLE, percent, render
 from gpu_var.report.money import decimals, money
-from gpu_var.report.terminal import ProgressBar, console
+from gpu_var.report.progress import ProgressBar
+from gpu_var.report.terminal import console
 from gpu_var.tables.book import Book
 from gpu_var.tables.config import Config
 from gpu_var.tables.config_compare import Compare

@@ -9,7 +9,7 @@ from gpu_var.batch.explain import explain as explained
 from gpu_var.batch.folder import refuse_in_book, write_file
 from gpu_var.report.explain_page import render
 from gpu_var.report.explain_terminal import show
-from gpu_var.report.terminal import ProgressBar
+from gpu_var.report.progress import ProgressBar
 
 __all__ = ["explain"]
 

@@ -6,13 +6,14 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from gpu_var.report.money import money
 
 Kind = Literal["name", "text", "status", "standing", "money", "change", "percent", "share", "count", "number"]
 
 NUMERIC = ("money", "change", "percent", "share", "count", "number")
-"""Kinds whose values are numbers: `change` with its sign, `percent` likewise of a ratio, `share` of a ratio of 0 to 1."""
+"""Kinds whose values are numbers: `change` with its sign, `percent` likewise of a ratio, `share` of a part of 1."""
 
 FIRST = 25
 """Rows that stand in the page before a script runs, and those of a page of the table at first."""
@@ -31,10 +32,19 @@ class Column:
     places: int = 0  # decimal places of money and change
     choose: bool = False  # the reader may choose one of its values
     least: bool = False  # the reader may give the least value
+    aside: bool = False  # left out on paper, which is not as wide
 
     @property
     def numeric(self) -> bool:
         return self.kind in NUMERIC
+
+    def look(self, text: str) -> str:
+        """The class of a cell, as the script has it too."""
+        if self.numeric:
+            return "n aside" if self.aside else "n"
+        if self.kind == "standing":
+            return {"safe": "", "–": "", "liquidation": "bad"}.get(text, "watch")
+        return {"name": "name", "status": "" if text == "ok" else "bad"}.get(self.kind, "")
 
     @property
     def decimals(self) -> int:
@@ -62,16 +72,20 @@ class Grid:
         """The first rows as text."""
         return [[shown(c, c.values[row]) for c in self.columns] for row in range(min(FIRST, self.rows))]
 
+    def top(self, keys: Sequence[str], most: int) -> list[tuple[Any, ...]]:
+        """Some columns of the first rows, at most `most`, as values."""
+        wanted = [next(c for c in self.columns if c.key == key).values[:most].tolist() for key in keys]
+        return list(zip(*wanted, strict=True))
+
     @property
     def data(self) -> dict[str, Any]:
-        """For the script: {title, sort, sum, columns: [{key, title, kind, places, choose, least, values, words?}]}.
+        """For the script: {sum, total, columns: [{key, title, kind, places, aside, values, words?}]}.
 
         Numbers are rounded to what is shown; text that repeats is given once, in `words`, and by its place there.
         """
         return {
-            "title": self.title,
-            "sort": self.sort,
             "sum": self.sum,
+            "total": sum(float(np.nansum(c.values)) for c in self.columns if c.key == self.sum),
             "columns": [_data(column) for column in self.columns],
         }
 
@@ -94,15 +108,15 @@ def _data(column: Column) -> dict[str, Any]:
         "title": column.title,
         "kind": column.kind,
         "places": column.decimals,
-        "choose": column.choose,
-        "least": column.least,
+        "aside": column.aside,
     }
     if column.numeric:
         return told | {"values": rounded(column.values, column.decimals + 2 * (column.kind in ("percent", "share")))}
-    words, place = np.unique(["" if v is None else v for v in column.values], return_inverse=True)
-    if 2 * len(words) > len(column.values):
-        return told | {"values": ["" if v is None else v for v in column.values]}
-    return told | {"words": words.tolist(), "values": place.tolist()}
+    text = pa.array(column.values, pa.string()).fill_null("")
+    encoded = text.dictionary_encode()
+    if 2 * len(encoded.dictionary) > len(text):
+        return told | {"values": text.to_pylist()}
+    return told | {"words": encoded.dictionary.to_pylist(), "values": encoded.indices.to_pylist()}
 
 
 def rounded(values: npt.NDArray[Any], places: int) -> list[float | int | None]:

@@ -33,6 +33,10 @@ class Movement:
     shared: float  # the change of the accounts that have a margin in both
     parameters: list[tuple[str, str, str]]  # name, then, now
 
+    def change(self, now: Source) -> npt.NDArray[np.float64]:
+        """(n_accounts,) of the margin, that of a new account from 0; NaN where it failed in one of the runs."""
+        return now.amount("margin") - np.where(self.new, 0.0, self.then)
+
 
 def movement(now: Source, previous: Source) -> Movement:
     """What has changed from `previous` to `now`. Raises `UsageError` where their base currencies differ."""
@@ -48,7 +52,8 @@ def movement(now: Source, previous: Source) -> Movement:
 
     before, after = then("margin"), now.amount("margin")
     scenarios = texts(previous.margin, "worst_scenario")
-    scenario = np.where(new, None, scenarios[at]) if len(scenarios) else np.full(len(at), None)
+    scenario = np.full(len(at), None, dtype=object)
+    scenario[~new] = scenarios[at[~new]]
     gone = _gone(now, previous)
     in_one = ~new & (np.isnan(before) != np.isnan(after))
     in_both = ~np.isnan(before) & ~np.isnan(after)

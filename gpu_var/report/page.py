@@ -1,36 +1,40 @@
 """`report.html`: one page that needs no network, with no time or host in it: the same run gives the same bytes."""
 
+import base64
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
 
 import jinja2
-import pyarrow.compute as pc
+import numpy as np
 from markupsafe import Markup
-from plotly.offline import get_plotlyjs
 
-from gpu_var import __version__
-from gpu_var.batch.run import Run, plain
-from gpu_var.report import figures
+from gpu_var.batch.run import Run
+from gpu_var.margin.diagnostics import SIMULATED
+from gpu_var.report import concentration, figures, health, summary
+from gpu_var.report.grid import FIRST, Grid
+from gpu_var.report.headlines import headlines
 from gpu_var.report.money import decimals, money
+from gpu_var.report.movement import Movement, lines, movement
+from gpu_var.report.scan_parts import scan_parts
+from gpu_var.report.source import Source, of_run
+from gpu_var.report.words import CHARGES, MEASURE, SCALING, STANDING
 
-ROWS = 2000
-"""Accounts in the table of the page; all stand in `margin.parquet`."""
+WHOLE = 1e5
+"""The largest margin from which on cents are noise; `margin.parquet` has them."""
 
-AMOUNTS = ("margin", "core", "concentration", "liquidity")
-
-_MEASURE = {"var": "value at risk", "es": "expected shortfall", "worst": "worst loss"}
-_SCALING = {
-    "full": "Past returns, each divided by the volatility of its day and multiplied by that of today",
-    "mid": "Past returns, each rescaled half-way from the volatility of its day to that of today",
-    "none": "Past returns as they were, not rescaled to the volatility of today",
-}
 _HERE = Path(__file__).parent
 _ESCAPES = {ord("<"): "\\u003c", ord(">"): "\\u003e", ord("&"): "\\u0026"}
 
 
-def render(run: Run) -> str:
-    """The page of a run as HTML."""
+def render(run: Run, previous: Source | None = None) -> str:
+    """The page of a run as HTML, with what has changed since `previous` where that is given."""
+    return render_source(of_run(run), previous)
+
+
+def render_source(source: Source, previous: Source | None = None) -> str:
+    """As `render`, of a run that may have ended some time ago. Raises `UsageError` for another base currency."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_HERE),
         autoescape=True,
@@ -38,7 +42,8 @@ def render(run: Run) -> str:
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    return environment.get_template("page.html").render(_context(run))
+    moved = None if previous is None else movement(source, previous)
+    return environment.get_template("page.html").render(_context(source, moved))
 
 
 def embedded(tree: Any) -> Markup:
@@ -46,50 +51,118 @@ def embedded(tree: Any) -> Markup:
     return Markup(json.dumps(tree, ensure_ascii=True, allow_nan=False, separators=(",", ":")).translate(_ESCAPES))
 
 
-def _context(run: Run) -> dict[str, Any]:
-    config = run.config
-    rows = run.margin.take(figures.by_margin(run, ROWS)).to_pylist()
-    totals = {name: pc.sum(run.margin[name]).as_py() or 0.0 for name in AMOUNTS}
-    places = decimals(max((row["margin"] or 0.0 for row in rows), default=0.0))
-    failed = run.failed.num_rows
+def _context(source: Source, moved: Movement | None) -> dict[str, Any]:
+    config = source.config
+    places = _places(source)
+    grids = _grids(source, moved, places)
+    losses = _losses(source, moved, places)
+    script = "".join(_read(name) for name in ("page.js", "page_grid.js", "page_losses.js"))
+    days = int(config["holding_period_days"])
+    errors, _ = health.standard_errors(source)
     return {
-        "as_of": f"{config.as_of:%Y-%m-%d %H:%M:%S} UTC",
-        "currency": config.base_currency,
-        "level": f"{config.level * 100:.10g} %",
-        "measure": _MEASURE[config.measure],
-        "days": config.holding_period_days,
-        "accounts": run.margin.num_rows,
-        "failed": failed,
-        "totals": totals,
-        "amounts": AMOUNTS,
-        "rows": rows,
-        "money": lambda amount: money(amount, places),
-        "notes": run.notes,
-        "bars": min(figures.BARS, len(rows)),
-        "histogram_accounts": [row["account"] for row in rows[: figures.HISTOGRAMS]],
-        "models": [name for key, name in figures.MODELS.items() if key in run.pnl],
-        "scaling": "" if config.fhs is None else _SCALING[config.fhs.scaling],
-        "monte_carlo": config.monte_carlo is not None,
-        "facts": _facts(run),
-        "inputs": sorted(run.inputs.items()),
-        "data": embedded({"composition": figures.composition(run), "losses": figures.histograms(run)}),
-        "plotly": Markup(get_plotlyjs().replace("</script", "<\\/script")),
-        "script": Markup((_HERE / "page.js").read_text(encoding="utf-8")),
-        "style": Markup((_HERE / "page.css").read_text(encoding="utf-8")),
+        "source": source,
+        "moved": moved,
+        "as_of": source.as_of,
+        "currency": source.currency,
+        "level": f"{config['level'] * 100:.10g} %",
+        "measure": MEASURE[config["measure"]],
+        "period": f"{days} day{'' if days == 1 else 's'}",
+        "simulated": any(model in config for model in SIMULATED),
+        "enabled": [name for key, name in figures.MODELS.items() if key in config],
+        "total": float(np.nansum(source.amount("margin"))),
+        "accounts": source.margin.num_rows,
+        "failed": int(np.count_nonzero(~source.ok)),
+        "stands": [(n, *STANDING[n]) for n in STANDING] if source.has("standing") else [],
+        "standing": _standing(source),
+        "headlines": headlines(source, moved, places),
+        "components": summary.components(source, moved),
+        "colours": {c.name: at % 10 for at, c in enumerate(summary.components(source, moved))},
+        "bars": figures.composition(source),
+        "grids": grids,
+        "binding_of": summary.scenarios(source, places)[1],
+        "by_kind": summary.by_kind(source) if "members" in grids else [],
+        "shares": concentration.shares(source),
+        "effective": concentration.effective_accounts(source),
+        "sizes": concentration.sizes(source),
+        "late": concentration.late_cells(source),
+        "errors": errors,
+        "large_error": health.LARGE_ERROR,
+        "apart": health.apart(source),
+        "exceedances": health.exceedances(source),
+        "floors": health.floors(source),
+        "losses": losses,
+        "charges": [(c, *CHARGES.get(c, (summary.words(c), ""))) for c in source.charges],
+        "words": summary.words,
+        "scaling": SCALING[config["fhs"]["scaling"]] if "fhs" in config else "",
+        "monte_carlo": "monte_carlo" in config,
+        "facts": _facts(source),
+        "first": FIRST,
+        "money": lambda amount: money(None if amount is None or not np.isfinite(amount) else float(amount), places),
+        "signed": lambda amount: _signed(float(amount), places),
+        "percent": lambda ratio: f"{100.0 * ratio:,.1f} %",
+        "data": embedded({"grids": {key: grid.data for key, grid in grids.items()}, "losses": losses}),
+        "script": Markup(script),
+        "script_hash": base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        "style": Markup(_read("page.css") + _read("report.css")),
     }
 
 
-def _facts(run: Run) -> list[tuple[str, str]]:
-    facts = [("gpu-var", __version__), ("backend", run.backend), ("precision", run.precision)]
-    facts += [(name.replace("_", " "), f"{number:,}") for name, number in run.counts.items()]
-    return facts + _lines(plain(run.config))
+def _read(name: str) -> str:
+    return (_HERE / name).read_text(encoding="utf-8")
 
 
-def _lines(tree: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
-    lines: list[tuple[str, str]] = []
-    for key, value in tree.items():
-        if isinstance(value, dict):
-            lines += _lines(value, f"{prefix}{key}.")
-        else:
-            lines.append((f"{prefix}{key}", value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)))
-    return lines
+def _places(source: Source) -> int:
+    margin = source.amount("margin")
+    largest = float(np.max(margin, where=np.isfinite(margin), initial=0.0))
+    return 0 if largest >= WHOLE else decimals(largest)
+
+
+def _signed(amount: float, places: int) -> str:
+    text = money(amount, places)
+    return text if text.startswith("-") or not text.strip("0.,") else f"+{text}"
+
+
+def _grids(source: Source, moved: Movement | None, places: int) -> dict[str, Grid]:
+    """The tables that have something in them, by name."""
+    grids = [
+        summary.accounts(source, moved, places),
+        summary.models(source, places),
+        summary.scenarios(source, places)[0],
+        scan_parts(source, places),
+        concentration.underlyings(source, places),
+        concentration.slowest(source, places),
+        summary.failures(source),
+    ]
+    if moved is not None:
+        grids += [summary.movers(source, moved, places), summary.gone(moved, places)]
+    if summary.has_members(source):
+        grids.append(summary.members(source, moved, places))
+    return {grid.key: grid for grid in grids if grid.rows}
+
+
+def _losses(source: Source, moved: Movement | None, places: int) -> dict[str, Any]:
+    """Histograms of the largest margins, then of the largest moves that are not among them."""
+    rows = figures.by_margin(source, figures.HISTOGRAMS)
+    if moved is not None:
+        change = np.abs(np.nan_to_num(moved.change(source)))
+        largest = np.argsort(-change, kind="stable")[: figures.BARS]
+        rows = np.concatenate([rows, largest[~np.isin(largest, rows) & (change[largest] > 0)]])
+    return figures.histograms(source, rows, places)
+
+
+def _standing(source: Source) -> dict[str, int]:
+    """How many accounts stand how."""
+    if not source.has("standing"):
+        return {}
+    counted = source.margin["standing"].value_counts().to_pylist()
+    return {row["values"]: row["counts"] for row in counted if row["values"] is not None}
+
+
+def _facts(source: Source) -> list[tuple[str, str]]:
+    facts = [(name, str(source.facts[key])) for key, name in _SAID.items()]
+    facts += [(name, version) for name, version in source.facts["versions"].items()]
+    facts += [(name.replace("_", " "), f"{number:,}") for name, number in source.facts["counts"].items()]
+    return facts + lines(source.config)
+
+
+_SAID = {"version": "gpu-var", "backend": "backend", "device": "device", "precision": "precision"}

@@ -17,7 +17,8 @@ from gpu_var.margin.cyclicality_metrics import RISES, path_table, summary_table
 from gpu_var.report import procyclicality_page
 from gpu_var.report.commands import DONE, SOME_FAILED, load_book, show_notes
 from gpu_var.report.money import count, decimals, money
-from gpu_var.report.terminal import ProgressBar, console
+from gpu_var.report.progress import ProgressBar
+from gpu_var.report.terminal import console
 from gpu_var.tables.book import Book
 from gpu_var.tables.config import Config
 from gpu_var.tables.findings import escaped

@@ -13,9 +13,8 @@ import pyarrow.compute as pc
 from gpu_var.batch.finished import facts_of, output_of
 from gpu_var.batch.folder import MARGIN
 from gpu_var.batch.run import Run
-from gpu_var.margin.diagnostics import diagnostics
 
-BREAKDOWN, DIAGNOSTICS = "breakdown.parquet", "diagnostics.parquet"
+BREAKDOWN, DIAGNOSTICS, SCAN = "breakdown.parquet", "diagnostics.parquet", "scan.parquet"
 
 _FACTS = ("version", "versions", "backend", "device", "precision", "inputs", "config", "counts", "notes")
 """What the page tells of `run.json`: nothing that differs from one time, host or number of threads to another."""
@@ -31,7 +30,7 @@ COLLATERAL = (
 )
 """The columns that end `margin.parquet` where collateral is weighed; those between them and the add-ons are charges."""
 
-_BASIC = ("core", "concentration", "liquidity")
+BASIC = ("core", "concentration", "liquidity")
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,6 +41,7 @@ class Source:
     breakdown: pa.Table
     diagnostics: pa.Table | None  # in the order of `margin`; None: an earlier version's run, which has none
     facts: Mapping[str, Any]
+    scan: pa.Table | None = None
     name: str = ""  # of its folder, where it was read from one
 
     @property
@@ -61,11 +61,21 @@ class Source:
         return str(self.config["as_of"]).replace("T", " ").replace("Z", " UTC").replace("+00:00", " UTC")
 
     @property
+    def day(self) -> str:
+        """As `as_of`, without a time of midnight."""
+        return self.as_of.removesuffix(" 00:00:00 UTC")
+
+    @property
     def components(self) -> list[str]:
         """The columns that add up to the margin."""
+        return [*BASIC, *self.charges]
+
+    @property
+    def charges(self) -> list[str]:
+        """The columns that are added to core, concentration and liquidity."""
         names = self.margin.column_names
-        charges = names[names.index("net_option_value") + 1 :]
-        return [*_BASIC, *(c for c in charges if c not in COLLATERAL and pa.types.is_floating(self.margin[c].type))]
+        last = names[names.index("net_option_value") + 1 :]
+        return [c for c in last if c not in COLLATERAL and pa.types.is_floating(self.margin[c].type)]
 
     @property
     def ok(self) -> npt.NDArray[np.bool_]:
@@ -96,10 +106,14 @@ def texts(table: pa.Table, column: str) -> npt.NDArray[np.object_]:
 def of_run(run: Run) -> Source:
     """A run that has just ended."""
     facts = run.facts()
-    told = run.tables.get("diagnostics")
-    if told is None:
-        told = diagnostics(run.margin, run.pnl, run.measured.book.accounts)
-    return Source(_whole(run.margin), _whole(run.breakdown), _whole(told), {key: facts[key] for key in _FACTS})
+    scan = run.tables.get("scan")
+    return Source(
+        margin=_whole(run.margin),
+        breakdown=_whole(run.breakdown),
+        diagnostics=_whole(run.tables["diagnostics"]),
+        facts={key: facts[key] for key in _FACTS},
+        scan=None if scan is None else _whole(scan),
+    )
 
 
 def read(out: str | Path) -> Source:
@@ -111,9 +125,16 @@ def read(out: str | Path) -> Source:
     folder = Path(out)
     facts = facts_of(folder, (*_FACTS, "outputs"))
     outputs = facts["outputs"]
-    margin, breakdown = (_whole(output_of(folder, name, outputs)) for name in (MARGIN, BREAKDOWN))
-    told = _whole(output_of(folder, DIAGNOSTICS, outputs)) if DIAGNOSTICS in outputs else None
-    return Source(margin, breakdown, told, {key: facts[key] for key in _FACTS}, folder.resolve().name)
+    wanted = [name for name in (MARGIN, BREAKDOWN, DIAGNOSTICS, SCAN) if name in (MARGIN, BREAKDOWN, *outputs)]
+    tables = {name: _whole(output_of(folder, name, outputs)) for name in wanted}
+    return Source(
+        margin=tables[MARGIN],
+        breakdown=tables[BREAKDOWN],
+        diagnostics=tables.get(DIAGNOSTICS),
+        facts={key: facts[key] for key in _FACTS},
+        scan=tables.get(SCAN),
+        name=folder.resolve().name,
+    )
 
 
 def _whole(table: pa.Table) -> pa.Table:

@@ -1,19 +1,16 @@
 """What a run says on the terminal."""
 
 import sys
-import threading
-import time
-from types import TracebackType
-from typing import Any
 
+import pyarrow as pa
 import pyarrow.compute as pc
 from rich import box
 from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
 from gpu_var.batch.run import Run
+from gpu_var.margin.charges import CHARGES
 from gpu_var.report.money import count, decimals, money
 from gpu_var.tables.findings import escaped
 
@@ -40,8 +37,9 @@ def show_margins(run: Run, where: str) -> None:
 def _margins(run: Run, width: int) -> Table:
     count_all = run.margin.num_rows
     order = pc.sort_indices(run.margin, sort_keys=[("margin", "descending"), ("account", "ascending")])
-    rows = run.margin.take(order[:LARGEST]).to_pylist()
-    total = {name: pc.sum(run.margin[name]).as_py() or 0.0 for name in _AMOUNTS}
+    margins, amounts = _with_charges(run.margin)
+    rows = margins.take(order[:LARGEST]).to_pylist()
+    total = {name: pc.sum(margins[name]).as_py() or 0.0 for name in amounts}
     largest = max((row["margin"] or 0.0 for row in rows), default=0.0)
     places = 0 if largest >= _WHOLE else decimals(largest)
     title = f"The {len(rows)} largest of {count_all:,} margins" if count_all > len(rows) else "Margins"
@@ -54,7 +52,7 @@ def _margins(run: Run, width: int) -> Table:
         pad_edge=False,
     )
     table.add_column("account", footer=f"all {count_all:,}")  # the one that may shrink
-    columns = {name: [money(row[name], places) for row in rows] for name in _AMOUNTS}
+    columns = {name: [money(row[name], places) for row in rows] for name in amounts}
     for name, cells in columns.items():
         foot = money(total[name], places)
         table.add_column(
@@ -74,6 +72,17 @@ def _margins(run: Run, width: int) -> Table:
 _AMOUNTS = ("margin", "core", "concentration", "liquidity")
 
 
+def _with_charges(margin: pa.Table) -> tuple[pa.Table, tuple[str, ...]]:
+    """The table, with all charges as one column where there are some, and the columns that add up to the margin."""
+    columns = [name for name in CHARGES if name in margin.column_names]
+    if not columns:
+        return margin, _AMOUNTS
+    total = margin[columns[0]]
+    for name in columns[1:]:
+        total = pc.add(total, margin[name])
+    return margin.append_column("charges", total), (*_AMOUNTS, "charges")
+
+
 def _throughput(run: Run) -> str:
     revaluations = run.counts.get("revaluations", 0)
     seconds = run.timings.get("revalue", 0.0)
@@ -83,63 +92,3 @@ def _throughput(run: Run) -> str:
             f" in {seconds:.2f} s: {count(revaluations / seconds)} a second on {run.threads} threads ({run.backend})"
         )
     return f"{text}; {sum(run.timings.values()):.2f} s in all"
-
-
-class ProgressBar:
-    """A bar with the time left, a line a stage, on standard error: only on a terminal, and only after two seconds."""
-
-    DELAY = 2.0
-
-    def __init__(self, wanted: bool = True) -> None:
-        self._wanted = wanted and sys.stderr.isatty()
-        self._lock = threading.Lock()
-        self._tasks: dict[str, TaskID] = {}
-        self._begun = time.perf_counter()
-        self._bar: Progress | None = None
-        self._timer: threading.Timer | None = None
-        self._shown = False
-
-    def __enter__(self) -> "ProgressBar":
-        if self._wanted:
-            self._bar = Progress(
-                SpinnerColumn(),
-                TextColumn("{task.description}"),
-                BarColumn(),
-                TextColumn("{task.percentage:>3.0f} %"),
-                TimeRemainingColumn(elapsed_when_finished=True),
-                console=Console(stderr=True),
-                transient=True,
-            )
-            self._timer = threading.Timer(self.DELAY, self._show)
-            self._timer.daemon = True
-            self._timer.start()
-        return self
-
-    def __call__(self, stage: str, fraction: float | None = None) -> None:
-        """Stage `stage` has come to `fraction` in [0, 1]; None: it has begun, and cannot tell how far it is."""
-        if self._bar is None:
-            return
-        with self._lock:
-            if stage not in self._tasks:
-                for task in self._tasks.values():
-                    self._bar.update(task, total=1.0, completed=1.0)
-                self._tasks[stage] = self._bar.add_task(stage, total=None if fraction is None else 1.0)
-            if fraction is not None:
-                self._bar.update(self._tasks[stage], total=1.0, completed=fraction)
-
-    def _show(self) -> None:
-        with self._lock:
-            if self._bar is not None and self._timer is not None:
-                self._bar.start()
-                self._shown = True
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> Any:
-        if self._timer is not None:
-            self._timer.cancel()
-        with self._lock:
-            self._timer = None
-            if self._bar is not None and self._shown:
-                self._bar.stop()
-            self._bar = None

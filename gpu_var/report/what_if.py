@@ -18,7 +18,8 @@ from gpu_var.batch.outputs import writer_for
 from gpu_var.margin.what_if import Portfolio, comparison, whole_book
 from gpu_var.report.commands import DONE, load_book, say, show_notes
 from gpu_var.report.money import decimals, money
-from gpu_var.report.terminal import ProgressBar, console
+from gpu_var.report.progress import ProgressBar
+from gpu_var.report.terminal import console
 from gpu_var.tables.book import Book
 from gpu_var.tables.findings import Findings, escaped, shown
 from gpu_var.tables.pledged import with_collateral

@@ -1,12 +1,14 @@
 """A book and its market as columns: what every room above reads."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+
+from gpu_var.tables.source_files import Fetched
 
 F8 = npt.NDArray[np.float64]
 I4 = npt.NDArray[np.int32]
@@ -132,6 +134,13 @@ class Book:
     files: Mapping[str, tuple[Path, ...]]  # table -> its files, for their hashes
     notes: tuple[str, ...]  # what reading it had to say
     pledged: Pledged | None = None  # what `tables.pledged.with_collateral` has added
+    sources: Mapping[str, Fetched] = field(default_factory=dict)  # table -> where it comes from, if not from the folder
+
+    def label(self, table: str) -> str:
+        """What messages call a table: its file's name; its own where it has none."""
+        if table in self.sources:
+            return self.sources[table].label
+        return self.files[table][0].name if table in self.files else table
 
     @property
     def held(self) -> Bool:

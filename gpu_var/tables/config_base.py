@@ -9,7 +9,8 @@ from pydantic_core import PydanticCustomError
 class ConfigTable(BaseModel):
     """A table of margin.toml: exhaustive, strictly typed and immutable."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+    # Nor does a message of pydantic's own repeat what was given, which may be a password.
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False, hide_input_in_errors=True)
 
 
 def contradiction(key: str, text: str) -> PydanticCustomError:

@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from gpu_var.tables.findings import Findings, escaped, listed, nearest, shown
@@ -19,8 +20,16 @@ class Files:
     refused: frozenset[str]
 
 
-def find_files(book: Path, findings: Findings, required: tuple[str, ...] = REQUIRED) -> Files:
+def find_files(
+    book: Path,
+    findings: Findings,
+    required: tuple[str, ...] = REQUIRED,
+    elsewhere: frozenset[str] = frozenset(),
+    used: frozenset[str] = frozenset(),
+) -> Files:
     """The files of each table of a book. Links are followed.
+
+    Tables that come from `elsewhere` have none here; names that match a pattern of `used` are read for such tables.
 
     Findings: no such folder, a required table missing, two files for one table, a misspelt name, a link to nothing.
     """
@@ -32,8 +41,14 @@ def find_files(book: Path, findings: Findings, required: tuple[str, ...] = REQUI
         return Files({}, frozenset(TABLES))
     by_table: dict[str, list[Path]] = {}
     others: list[Path] = []
+    unread: list[str] = []
     for entry in entries:
+        if any(fnmatchcase(entry.name, pattern) for pattern in used):
+            continue
         if entry.stem in TABLES and (entry.suffix in SUFFIXES or entry.name == "positions"):
+            if entry.stem in elsewhere:
+                unread.append(entry.name)
+                continue
             by_table.setdefault(entry.stem, []).append(entry)
         elif entry.name != CONFIG:
             others.append(entry)
@@ -47,6 +62,8 @@ def find_files(book: Path, findings: Findings, required: tuple[str, ...] = REQUI
             files[table] = parts
     if ignored:
         findings.note(f"ignored files: {listed(ignored)}")
+    if unread:
+        findings.note(f"ignored files, as [sources] names their tables: {listed(unread)}")
     return Files(files, frozenset(refused | (by_table.keys() - files.keys())))
 
 

@@ -11,11 +11,13 @@ from gpu_var.tables import holdings, nodes, products
 from gpu_var.tables.book import Book, Currencies, Nodes
 from gpu_var.tables.columns import Columns, Identifiers
 from gpu_var.tables.config import Config
+from gpu_var.tables.config_sources import Sources
 from gpu_var.tables.files import find_files
 from gpu_var.tables.findings import Findings, listed
 from gpu_var.tables.history import history
 from gpu_var.tables.readers import read_table
 from gpu_var.tables.schema import REQUIRED, TABLES
+from gpu_var.tables.sources import fetch, names_in
 
 
 @dataclass(frozen=True)
@@ -32,27 +34,38 @@ class Draft:
 def read_book(path: str | Path, config: Config | None = None) -> Book:
     """Read and check a folder of tables (contract 1).
 
-    Given `config`, `history` must be there where one of its models needs it. What depends on the configuration beyond
-    that (dates, factors, currencies) is checked when the book is run.
+    Given `config`, `history` must be there where one of its models needs it, and the tables that its [sources] name are
+    read from there. What depends on the configuration beyond that (dates, factors, currencies) is checked when the
+    book is run.
 
     Raises `InputError` with everything that is wrong.
     """
     findings = Findings()
     needs_history = config is not None and config.needs_history
-    draft = draft_book(Path(path), findings, needs_history=needs_history)
+    sources = None if config is None else config.sources
+    draft = draft_book(Path(path), findings, needs_history=needs_history, sources=sources)
     findings.raise_if_any()
     return draft.book
 
 
-def draft_book(path: Path, findings: Findings, *, needs_history: bool) -> Draft:
-    """Read as much of the book as can be read, everything wrong into `findings`."""
+def draft_book(
+    path: Path, findings: Findings, *, needs_history: bool, sources: Sources | None = None, unsure: bool = False
+) -> Draft:
+    """Read as much of the book as can be read, everything wrong into `findings`.
+
+    `unsure`: [sources] was refused, so that a table that is not there may well stand in it.
+    """
     required = (*REQUIRED, "history") if needs_history else REQUIRED
-    files = find_files(path, findings, required)
+    elsewhere = frozenset(sources.named if sources else ())
+    wanted = () if unsure else tuple(name for name in required if name not in elsewhere)
+    found = find_files(path, findings, wanted, elsewhere, names_in(sources, path))
+    fetched = fetch(sources, path, findings) if path.is_dir() else {}
+    files = {**found.of, **{name: source.paths for name, source in fetched.items()}}
     ignored: list[str] = []
     tables: dict[str, Columns] = {}
-    broken = set(files.refused)
-    for name, paths in files.of.items():
-        raw = read_table(TABLES[name], paths, findings, ignored)
+    broken = set(found.refused) | (elsewhere - fetched.keys()) | (TABLES.keys() - files.keys() if unsure else set())
+    for name, paths in files.items():
+        raw = read_table(TABLES[name], paths, findings, ignored, fetched.get(name))
         if raw is not None and raw.rows:
             tables[name] = Columns(raw, findings)
         if raw is None or not raw.whole or not raw.rows:
@@ -90,8 +103,9 @@ def draft_book(path: Path, findings: Findings, *, needs_history: bool) -> Draft:
         rates=rates,
         history=levels,
         collateral=holdings.collateral(tables.get("collateral"), accounts, must_be_listed, findings),
-        files=files.of,
+        files=files,
         notes=tuple(findings.notes),
+        sources=fetched,
     )
     return Draft(book, frozenset(broken) | untrusted)
 

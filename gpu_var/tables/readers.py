@@ -1,6 +1,7 @@
 """One table from its file or files: the columns that are known, as text (CSV) or as Arrow has them."""
 
-from collections.abc import Iterator
+import contextlib
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,12 +11,15 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet
 
+from gpu_var.tables import times
 from gpu_var.tables.csv_text import CsvText, open_csv, read_csv, record_lines
 from gpu_var.tables.findings import Findings, escaped, nearest, shown
 from gpu_var.tables.schema import FACTORS, HISTORY, Column, Table, Type, factor_kind
+from gpu_var.tables.source_files import Fetched, Part
 
 I8 = npt.NDArray[np.int64]
 
+_PIECE = 1 << 20  # rows that become codes at a time
 _UNNAMED = "''"  # how a message shows a column without a name
 
 
@@ -46,21 +50,26 @@ class Raw:
         return [f"{self.parts[p][0]} row {row + 1}" for p, row in zip(part, rows - first, strict=True)]
 
 
-def read_table(table: Table, files: tuple[Path, ...], findings: Findings, ignored: list[str]) -> Raw | None:
+def read_table(
+    table: Table, files: tuple[Path, ...], findings: Findings, ignored: list[str], source: Fetched | None = None
+) -> Raw | None:
     """The table's known columns; None, and a finding, where nothing of it can be read.
 
-    `ignored` gets the unknown columns, for one note over all tables.
+    `ignored` gets the unknown columns, for one note over all tables. `source` is given where the files come from one.
     """
     folder = len(files) > 1 or files[0].parent.name == table.name
     label = files[0].parent.name if folder else files[0].name
+    parts = [Part(file, f"{label}/{file.name}" if folder else label) for file in files]
+    if source is not None:
+        label, parts = source.label, list(source.parts)
     loaded: list[tuple[str, dict[str, pa.ChunkedArray], int]] = []
     before = findings.count
     refused: set[str] = set()
     text: CsvText | None = None
     lines: I8 | None = None
-    for file in files:
-        part = f"{label}/{file.name}" if folder else label
-        with _reported(part, label, findings):
+    for one in parts:
+        file, part = one.path, one.name
+        with _reported(part, label, findings, file.suffix):
             if not file.stat().st_size and file.suffix != ".csv":
                 findings.error(label, "a file of zero bytes; expected a table", place=part, kind="empty")
             elif file.suffix == ".csv":
@@ -73,59 +82,95 @@ def read_table(table: Table, files: tuple[Path, ...], findings: Findings, ignore
                     lines = read.lines
                     loaded.append((part, read.columns, read.rows))
             else:
-                loaded += _typed(table, file, label, part, findings, ignored, refused)
+                loaded += _typed(table, one, label, findings, ignored, refused)
     if not loaded:
         return None
     rows = sum(count for _, _, count in loaded)
     if not rows and findings.count == before:
         findings.error(label, "empty; expected at least one row", kind="empty")
     names = [name for name in loaded[0][1] if all(name in columns for _, columns, _ in loaded)]
+    names = [name for name in names if len(loaded) == 1 or _made_alike(name, loaded, label, findings, refused)]
     columns = {
         name: pa.chunked_array([c for _, part, _ in loaded for c in part[name].chunks]) for name in names if rows
     }
-    parts = tuple((part, count) for part, _, count in loaded)
     ragged = lines is not None
     whole = not ragged and all(column.name in names for column in table.columns if column.required)
-    return Raw(table, label, parts, columns, rows, text, lines, frozenset(refused), ragged, whole)
+    counts = tuple((part, count) for part, _, count in loaded)
+    return Raw(table, label, counts, columns, rows, text, lines, frozenset(refused), ragged, whole)
+
+
+def _made_alike(
+    name: str,
+    loaded: list[tuple[str, dict[str, pa.ChunkedArray], int]],
+    label: str,
+    findings: Findings,
+    refused: set[str],
+) -> bool:
+    """Whether a column is of one type in all parts that have values; times alone can differ. The others become so."""
+    given = [(part, columns[name].type) for part, columns, rows in loaded if columns[name].null_count < rows]
+    first, wanted = given[0] if given else (loaded[0][0], loaded[0][1][name].type)
+    for part, type_ in given[1:]:
+        if type_ != wanted:
+            text = f"of type {type_}, and {wanted} in {first}; expected one type in all parts"
+            findings.error(label, text, place=part, column=name, kind="type")
+            refused.add(name)
+            return False
+    for _, columns, rows in loaded:
+        if columns[name].type != wanted:
+            columns[name] = pa.chunked_array([pa.nulls(rows, wanted)])
+    return True
 
 
 def _typed(
     table: Table,
-    file: Path,
+    one: Part,
     label: str,
-    part: str,
     findings: Findings,
     ignored: list[str],
     refused: set[str],
 ) -> Iterator[tuple[str, dict[str, pa.ChunkedArray], int]]:
     """A Parquet or Arrow file's known columns, identifiers as dictionaries of text, numbers as float64."""
+    file, part = one.path, one.name
     parquet = pyarrow.parquet.ParquetFile(file) if file.suffix == ".parquet" else None
-    schema = parquet.schema_arrow if parquet else _ipc(file).schema
-    known = _known(table, tuple(schema.names), label, part, findings, ignored, refused)
+    schema = parquet.schema_arrow if parquet else ipc(file).schema
+    constants = dict(one.constants)
+    known = _known(table, (*schema.names, *constants), label, part, findings, ignored, refused)
     wanted = []
     for name in known:
-        if schema.get_field_index(name) < 0:  # repeated
-            refused.add(name)
+        if schema.get_field_index(name) < 0 or name in constants:
+            if name in schema.names:  # repeated
+                refused.add(name)
             continue
         column, type_ = column_of(table, name), schema.field(name).type
-        if _fits(type_, column.type):
+        if fits(type_, column.type) or (column.type == "time" and one.text_times and is_text(type_)):
             wanted.append(name)
         else:
-            text = f"of type {escaped(str(type_))}; expected {_TYPES[column.type]}: {column.expected}"
+            text = f"of type {escaped(str(type_))}; expected {TYPES[column.type]}: {column.expected}"
             findings.error(label, text, place=part, column=name, kind="type")
             refused.add(name)
     if parquet:
         # Dictionaries of identifiers are smaller and quicker than text that repeats.
-        repeated = [n for n in wanted if column_of(table, n).type == "identifier" and _is_text(schema.field(n).type)]
+        repeated = [n for n in wanted if column_of(table, n).type == "identifier" and is_text(schema.field(n).type)]
         parquet = pyarrow.parquet.ParquetFile(file, read_dictionary=repeated)
-        data = parquet.read(columns=wanted)
+        pieces: Iterable[pa.Table] = [parquet.read(columns=wanted)]
         rows = parquet.metadata.num_rows
     else:
-        index = [schema.get_field_index(name) for name in wanted]
-        data = _ipc(file, index).read_all()
-        rows = data.num_rows if wanted else _ipc(file).read_all().num_rows
-    data.validate(full=True)  # text that is not UTF-8, offsets beyond the end
-    yield part, {name: _canonical(data[name], column_of(table, name).type) for name in wanted}, rows
+        pieces = _pieces(ipc(file, [schema.get_field_index(name) for name in wanted]))
+        rows = 0 if wanted else ipc(file).read_all().num_rows
+    chunks: dict[str, list[pa.ChunkedArray]] = {name: [] for name in wanted}
+    for piece in pieces:
+        piece.validate(full=True)  # text that is not UTF-8, offsets beyond the end
+        for name in wanted:
+            chunks[name].append(canonical(piece[name], column_of(table, name).type))
+    columns = {
+        name: pa.chunked_array([c for one in some for c in one.chunks], some[0].type) for name, some in chunks.items()
+    }
+    if wanted:
+        rows = len(columns[wanted[0]])
+    for name in known:
+        if name in constants and name not in schema.names:
+            columns[name] = constant(constants[name], rows, column_of(table, name).type)
+    yield part, columns, rows
 
 
 def column_of(table: Table, name: str) -> Column:
@@ -178,7 +223,7 @@ def _known(
 
 
 @contextmanager
-def _reported(part: str, label: str, findings: Findings) -> Iterator[None]:
+def _reported(part: str, label: str, findings: Findings, suffix: str) -> Iterator[None]:
     """A file that cannot be opened or is of another format is a finding."""
     try:
         yield
@@ -186,12 +231,34 @@ def _reported(part: str, label: str, findings: Findings) -> Iterator[None]:
         reason = error.strerror or str(error)
         findings.error(label, f"cannot be read ({escaped(reason)})", place=part, kind="file")
     except (pa.ArrowException, ValueError) as error:
-        format_ = "an Arrow IPC file or stream" if part.endswith(".arrow") else "a Parquet file"
+        format_ = "an Arrow IPC file or stream" if suffix == ".arrow" else "a Parquet file"
         text = f"truncated, or not {format_} ({escaped(str(error))}); expected the whole file"
         findings.error(label, text, place=part, kind="file")
 
 
-def _ipc(file: Path, fields: list[int] | None = None) -> pa.ipc.RecordBatchFileReader | pa.ipc.RecordBatchStreamReader:
+def record_batches(reader: pa.ipc.RecordBatchFileReader | pa.ipc.RecordBatchStreamReader) -> Iterator[pa.RecordBatch]:
+    """The batches of a file or stream."""
+    if isinstance(reader, pa.ipc.RecordBatchFileReader):
+        yield from map(reader.get_batch, range(reader.num_record_batches))
+    else:
+        yield from reader
+
+
+def _pieces(reader: pa.ipc.RecordBatchFileReader | pa.ipc.RecordBatchStreamReader) -> Iterator[pa.Table]:
+    """The rows in tables of one chunk each, lest text is held that has become codes; the last may have none."""
+    held: list[pa.RecordBatch] = []
+    count = 0
+    for batch in record_batches(reader):
+        held.append(batch)
+        count += batch.num_rows
+        if count >= _PIECE:
+            yield pa.Table.from_batches(held).combine_chunks()
+            held, count = [], 0
+    yield pa.Table.from_batches(held, reader.schema).combine_chunks()
+
+
+def ipc(file: Path, fields: list[int] | None = None) -> pa.ipc.RecordBatchFileReader | pa.ipc.RecordBatchStreamReader:
+    """An Arrow IPC file or stream, of which the columns at those places are read."""
     options = pa.ipc.IpcReadOptions(included_fields=fields or [])
     with file.open("rb") as start:
         magic = start.read(6)
@@ -200,7 +267,7 @@ def _ipc(file: Path, fields: list[int] | None = None) -> pa.ipc.RecordBatchFileR
     return opened(source, options=options)
 
 
-_TYPES: dict[Type, str] = {
+TYPES: dict[Type, str] = {
     "identifier": "text",
     "word": "text",
     "number": "an integer, float or decimal",
@@ -208,12 +275,13 @@ _TYPES: dict[Type, str] = {
 }
 
 
-def _is_text(type_: pa.DataType) -> bool:
+def is_text(type_: pa.DataType) -> bool:
+    """Whether an Arrow type is text of any kind, dictionaries aside."""
     string_view = getattr(pa.types, "is_string_view", lambda _: False)
     return bool(pa.types.is_string(type_) or pa.types.is_large_string(type_) or string_view(type_))
 
 
-def _fits(type_: pa.DataType, wanted: Type) -> bool:
+def fits(type_: pa.DataType, wanted: Type) -> bool:
     """Whether an Arrow type is read as such; a column of nulls is of type null, and fits anything."""
     if pa.types.is_null(type_):
         return True
@@ -221,10 +289,10 @@ def _fits(type_: pa.DataType, wanted: Type) -> bool:
         return bool(pa.types.is_integer(type_) or pa.types.is_floating(type_) or pa.types.is_decimal(type_))
     if wanted == "time":
         return bool(pa.types.is_timestamp(type_) or pa.types.is_date(type_))
-    return _is_text(type_.value_type if pa.types.is_dictionary(type_) else type_)
+    return is_text(type_.value_type if pa.types.is_dictionary(type_) else type_)
 
 
-def _canonical(column: pa.ChunkedArray, wanted: Type) -> pa.ChunkedArray:
+def canonical(column: pa.ChunkedArray, wanted: Type) -> pa.ChunkedArray:
     """Numbers as float64, text as string or dictionary<int32, string>; times stay as they are."""
     type_ = column.type
     if wanted == "number":
@@ -234,4 +302,19 @@ def _canonical(column: pa.ChunkedArray, wanted: Type) -> pa.ChunkedArray:
     if pa.types.is_dictionary(type_):
         return column.cast(pa.dictionary(pa.int32(), pa.string()))
     column = column.cast(pa.string())
+    return column.dictionary_encode() if wanted == "identifier" else column
+
+
+def constant(text: str, rows: int, wanted: Type) -> pa.ChunkedArray:
+    """A column of one value, which stands as text in a folder's name; an empty one is null. As `canonical`, but for
+    numbers and times that are none, which stay text.
+    """
+    array = pa.array([text or None], pa.string())
+    if wanted == "time":
+        value, good = times.from_text(array)
+        array = pa.array(value, pa.timestamp("us")) if good.all() else array
+    elif wanted == "number":
+        with contextlib.suppress(pa.ArrowInvalid):
+            array = array.cast(pa.float64())
+    column = pa.chunked_array([pa.repeat(array[0], rows)])
     return column.dictionary_encode() if wanted == "identifier" else column

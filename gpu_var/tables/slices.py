@@ -1,6 +1,7 @@
 """Books made from a book: some of its accounts, one account taken apart, an account with further trades."""
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -71,3 +72,48 @@ def with_trades(book: Book, account: int, instruments: Rows, quantities: F8) -> 
     n = max(1, len(book.instruments.kind))
     positions = Positions((key // n).astype(np.int32), (key % n).astype(np.int32), np.asarray(quantity, np.float64))
     return replace(book, positions=positions)
+
+
+def nobodys(book: Book) -> Book:
+    """The book's instruments and market alone, for those who revalue them: no accounts, no history, no files."""
+    none = np.zeros(0, dtype=np.int32)
+    n = len(book.instruments.kind)
+    return replace(
+        book,
+        accounts=_nameless(0),
+        positions=Positions(none, none, np.zeros(0)),
+        instruments=replace(book.instruments, name=pa.nulls(n, pa.string())),
+        history=replace(book.history, date=book.history.date[:0], level=book.history.level[:0]),
+        collateral=Collateral(none, pa.array([], pa.string()), np.zeros(0)),
+        files={},
+        notes=(),
+        sources={},
+    )
+
+
+def held_by_nameless(book: Book, positions: Positions, accounts: int) -> Book:
+    """The book with other positions, whose accounts have no names."""
+    return replace(book, accounts=_nameless(accounts), positions=positions)
+
+
+def _nameless(n: int) -> Accounts:
+    return Accounts(pa.nulls(n, pa.string()), pa.nulls(n, pa.string()), np.zeros(n, dtype=np.bool_))
+
+
+def by_group(book: Book, accounts: range, group: I8, n_groups: int) -> list[Positions]:
+    """The positions of some accounts that are not zero, by the group of their underlying, each in the book's order.
+
+    Args:
+        accounts: rows of `Book.accounts`; they are counted from 0 in what is returned.
+        group: (n_underlyings,) 0 to n_groups − 1; what is held is in one of them.
+    """
+    p = book.positions
+    begin, end = np.searchsorted(p.account, [accounts.start, accounts.stop])
+    rows = begin + np.flatnonzero(p.quantity[begin:end])
+    of_row = group[book.instruments.underlying[p.instrument[rows]]].astype(np.int32)
+    rows = rows[np.argsort(of_row, kind="stable")]
+    edges = np.concatenate([[0], np.cumsum(np.bincount(of_row, minlength=n_groups))])
+    return [
+        Positions(p.account[own] - np.int32(accounts.start), p.instrument[own], p.quantity[own])
+        for own in (rows[a:b] for a, b in pairwise(edges.tolist()))
+    ]

@@ -24,8 +24,7 @@ class Where:
 
     def label(self, table: str) -> str:
         """The name of a table's file; the table's own where it has none."""
-        files = self._book.files.get(table)
-        return files[0].name if files else table
+        return self._book.label(table)
 
     def report(
         self, table: str, column: str, kind: str, rows: npt.NDArray[np.intp], text: Callable[[int], str]
@@ -57,5 +56,8 @@ class Where:
     def _raw(self, table: str) -> Raw | None:
         if table not in self._read:
             files = self._book.files.get(table)
-            self._read[table] = read_table(TABLES[table], files, Findings(), []) if files else None
+            self._read[table] = None
+            if files:
+                source = self._book.sources.get(table)
+                self._read[table] = read_table(TABLES[table], files, Findings(), [], source)
         return self._read[table]

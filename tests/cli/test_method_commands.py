@@ -72,3 +72,15 @@ def test_procyclicality(book, capsys):
 def test_help_has_an_example(command, capsys):
     assert main([command, "--help"]) == 0
     assert f"Example: gpu-var {command}" in capsys.readouterr().out
+
+
+def test_report_is_the_page_of_the_run(book, capsys):
+    out = book.with_name("book-margin")
+    assert main(["run", str(book), "--quiet", "--pnl"]) == 0
+    page = (out / "report.html").read_bytes()
+    assert main(["report", str(out), "--out", str(book.with_name("again.html"))]) == 0
+    assert book.with_name("again.html").read_bytes() == page
+    assert main(["run", str(book), "--quiet", "--overwrite", "--previous", str(out)]) == 0
+    assert (out / "report.html").read_bytes() != page
+    assert main(["report", str(book)]) == 2
+    assert "holds no finished run" in capsys.readouterr().err

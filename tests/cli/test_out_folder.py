@@ -203,7 +203,7 @@ def test_the_lock_of_a_dead_process_does_not_matter(book, out):
 
 def test_a_full_disk_names_the_file(book, out):
     def limit():
-        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))  # the page alone is larger
+        resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, 30_000))  # the page alone is larger
 
     done = subprocess.run(
         [sys.executable, "-m", "gpu_var", "run", str(book)],

@@ -26,7 +26,7 @@ BREAKDOWN = [
     *(f"{greek}_{bucket}" for greek in ("gamma", "vega", "theta") for bucket in ("30d", "90d", "365d", "beyond")),
 ]  # fmt: skip
 FILES = ["breakdown.parquet", "margin.parquet", "report.html", "run.json"]
-PNL = ["pnl_fhs.arrow", "pnl_monte_carlo.arrow"]
+PNL = ["diagnostics.parquet", "pnl_fhs.arrow", "pnl_monte_carlo.arrow"]
 
 
 @pytest.fixture
@@ -105,7 +105,8 @@ def test_the_pnl_that_the_measures_come_from(book, out):
 def test_notes_are_said_and_kept(book, out, capsys):
     (book / "readme.txt").write_text("what this is")
     assert main(["run", str(book)]) == 0
-    said = [line.removeprefix("note: ") for line in capsys.readouterr().err.splitlines()]
+    lines = capsys.readouterr().err.splitlines()
+    said = [line.removeprefix("note: ") for line in lines if line.startswith("note: ")]
     assert json.loads((out / "run.json").read_text())["notes"] == said
     assert any("readme.txt" in note for note in said)
     assert main(["run", str(book), "--overwrite", "--quiet"]) == 0

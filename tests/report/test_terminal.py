@@ -1,13 +1,14 @@
 """What a terminal shows."""
 
 import io
-import time
 from dataclasses import replace
 
 import pyarrow as pa
 import pytest
+from cli.small import write_book
 from rich.console import Console
 
+from gpu_var.cli import main
 from gpu_var.report import terminal
 
 
@@ -17,10 +18,14 @@ def shown(run, width):
     return out.file.getvalue()
 
 
+def with_margin(run, rows):
+    return replace(run, tables=run.tables | {"margin": pa.Table.from_pylist(rows, run.margin.schema)})
+
+
 def test_the_narrowest_terminal_cuts_no_number(run):
     rows = [row | {"margin": 12_345_678.9, "core": 9_876_543.2} for row in run.margin.to_pylist()]
     rows[0]["account"] = "n" * 200
-    large = replace(run, margin=pa.Table.from_pylist(rows, run.margin.schema))
+    large = with_margin(run, rows)
     text = shown(large, 80)
     assert max(map(len, text.splitlines())) <= 80
     assert text.count("12,345,679") == len(rows)
@@ -44,34 +49,19 @@ def test_the_largest_first_and_the_rest_counted(run, monkeypatch):
 def test_names_cannot_steer_the_terminal(run):
     rows = run.margin.to_pylist()
     rows[0]["account"] = "a\u202eb\u200b[bold]c[/bold]"
-    text = shown(replace(run, margin=pa.Table.from_pylist(rows, run.margin.schema)), 120)
+    text = shown(with_margin(run, rows), 120)
     assert r"a\u202eb\u200b[bold]c[/bold]" in text
 
 
-class Screen(io.StringIO):
-    def __init__(self, terminal_there):
-        super().__init__()
-        self.terminal_there = terminal_there
-
-    def isatty(self):
-        return self.terminal_there
-
-
-@pytest.mark.parametrize(
-    ("there", "wanted", "delay", "bar"),
-    [(True, True, 0.0, True), (True, True, 60.0, False), (True, False, 0.0, False), (False, True, 0.0, False)],
-    ids=["slow", "quick", "quiet", "no terminal"],
-)
-def test_a_bar_only_for_those_who_wait_at_a_terminal(monkeypatch, there, wanted, delay, bar):
-    screen = Screen(there)
-    monkeypatch.setattr("sys.stderr", screen)
-    monkeypatch.setenv("TERM", "xterm")
-    monkeypatch.setattr(terminal.ProgressBar, "DELAY", delay)
-    with terminal.ProgressBar(wanted) as progress:
-        progress("revalue", 0.25)
-        deadline = time.monotonic() + 20
-        while bar and "25 %" not in screen.getvalue() and time.monotonic() < deadline:
-            time.sleep(0.01)
-        progress("writing")
-    text = screen.getvalue()
-    assert ("revalue" in text, "25 %" in text) == (bar, bar)
+def test_charges_are_one_column_of_what_adds_up(tmp_path, capsys):
+    book = write_book(tmp_path / "book")
+    with (book / "margin.toml").open("a") as stream:
+        stream.write("[options]\ngamma_move = 0.1\nvega_points = 0.05\n")
+    assert main(["run", str(book)]) == 0
+    said = capsys.readouterr().out
+    head = next(line for line in said.splitlines() if "margin" in line and "core" in line)
+    assert head.split()[:6] == ["account", "margin", "core", "concentration", "liquidity", "charges"]
+    totals = next(line for line in said.splitlines() if line.strip().startswith("all "))
+    margin, *parts = (float(text.replace(",", "")) for text in totals.split()[2:7])
+    assert margin == pytest.approx(sum(parts), abs=0.05)
+    assert parts[-1] > 0

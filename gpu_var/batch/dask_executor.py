@@ -1,0 +1,217 @@
+"""Shards computed by Dask workers: the market goes to each of them once, a shard's positions where it is computed."""
+
+import queue
+import time
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import CancelledError
+from contextlib import AbstractContextManager
+from importlib.metadata import version
+from typing import Any
+
+from gpu_var import __version__
+from gpu_var.backend import Name
+from gpu_var.batch.cluster import Say, connected, dask, started
+from gpu_var.batch.errors import RunError, UsageError
+from gpu_var.batch.executors import Listener, Results
+from gpu_var.batch.shards import Market, Shard
+from gpu_var.batch.store import Arrays
+
+TIMEOUT = 1800.0
+"""Seconds after which a worker that has not ended a shard is taken to hang, unless the caller says otherwise."""
+
+AHEAD = 2
+"""Shards given out for each thread of the workers: one that it computes, and the next."""
+
+_ATTEMPTS = 5
+_LOOK = 1.0  # seconds between two looks at the workers
+
+
+def executor(
+    workers: int | None, scheduler: str | None, timeout: float | None, threads: int | None, cores: int, say: Say
+) -> "Dask | None":
+    """Who computes, as the command line asks for it; None: this process.
+
+    Args:
+        workers: `--workers`; scheduler: `--scheduler`; timeout: `--shard-timeout`.
+        threads: `--threads`: of this machine's workers together, else of each shard.
+        cores: of this machine, in place of `threads`.
+        say: is given notes for the user.
+
+    Raises:
+        UsageError: options that make no sense, or Dask is not installed.
+    """
+    if workers is None and scheduler is None:
+        if timeout is not None:
+            raise UsageError("--shard-timeout goes with --workers or --scheduler; give one of them")
+        return None
+    if workers is not None and scheduler is not None:
+        raise UsageError("--workers and --scheduler exclude each other: give one of them")
+    if timeout is not None and not timeout > 0:
+        raise UsageError(f"--shard-timeout {timeout}; expected seconds > 0")
+    if workers is not None and workers < 1:
+        raise UsageError(f"--workers {workers}; expected at least 1")
+    if threads is not None and threads < 1:
+        raise UsageError(f"--threads {threads}; expected at least 1")
+    dask()
+    seconds = TIMEOUT if timeout is None else timeout
+    if workers is not None:
+        each = max(1, (threads or cores) // workers)
+        return Dask(lambda backend: started(workers, backend, say), each, seconds, say)
+    address = str(scheduler)
+    return Dask(lambda _backend: connected(address), threads or 1, seconds, say)
+
+
+class Dask:
+    """Dask workers; see `Executor`. A shard whose worker is lost, or hangs, is computed by another.
+
+    Args:
+        client: for a backend, a context with a client of the cluster.
+        threads: of each shard.
+        timeout: seconds after which a worker that has not ended a shard is restarted.
+        say: is given notes for the user.
+    """
+
+    def __init__(
+        self, client: Callable[[Name], AbstractContextManager[Any]], threads: int, timeout: float, say: Say
+    ) -> None:
+        self._client, self._threads, self._timeout, self._say = client, threads, timeout, say
+
+    def run(self, market: Market, shards: Iterable[Shard], listener: Listener) -> Results:
+        """See `Executor`. Raises `RunError` where the workers are lost for good."""
+        with self._client(market.backend) as client:
+            yield from _Dispatch(client, market, self._threads, self._timeout, self._say, listener).run(iter(shards))
+
+
+class _Dispatch:
+    """Gives shards out and collects their results."""
+
+    def __init__(self, client: Any, market: Market, threads: int, timeout: float, say: Say, listener: Listener) -> None:
+        self._client, self._market, self._threads, self._timeout = client, market, threads, timeout
+        self._say, self._listener = say, listener
+        self._ended: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._given: dict[str, tuple[Any, Shard, int]] = {}  # key -> future, shard, attempt
+        self._there: Any = None  # the market, on the workers
+        self._workers: dict[str, int] = {}  # address -> threads
+        self._busy: dict[str, tuple[frozenset[str], float]] = {}  # address -> what it has, since when none of it ended
+        self._looked = self._idle_since = time.monotonic()
+        self._versions = versions()
+
+    def run(self, shards: Iterator[Shard]) -> Results:
+        self._wait_for_workers()
+        left = True
+        while True:
+            while left and len(self._given) < AHEAD * max(1, sum(self._workers.values())):
+                shard = next(shards, None)
+                if shard is None:
+                    left = False
+                else:
+                    self._give(shard)
+            if not self._given:
+                return
+            future = self._next()
+            if future is not None:
+                shard, arrays = self._collect(future)
+                if arrays is not None:
+                    yield shard.name, arrays
+
+    def _wait_for_workers(self) -> None:
+        self._look()
+        if not self._workers:
+            self._say("waiting for a worker")
+        while not self._workers:
+            time.sleep(0.2)
+            self._look()
+
+    def _give(self, shard: Shard, attempt: int = 1) -> None:
+        if self._there is None:
+            self._there = self._client.scatter(self._market, broadcast=True, hash=False)
+        # A key of its own, for Dask would remember an attempt that went wrong.
+        key = f"{shard.name}-{attempt}-{id(self):x}"
+        future = self._client.submit(
+            _compute, self._there, shard, self._threads, self._versions, key=key, pure=False, retries=0
+        )
+        self._given[key] = future, shard, attempt
+        future.add_done_callback(self._ended.put)
+
+    def _next(self) -> Any:
+        """A future that has ended; None if none does within a while."""
+        if time.monotonic() - self._looked >= _LOOK:
+            self._look()
+        try:
+            return self._ended.get(timeout=_LOOK)
+        except queue.Empty:
+            return None
+
+    def _collect(self, future: Any) -> tuple[Shard, Arrays | None]:
+        """The result of a shard; None where it has been given out once more."""
+        _, shard, attempt = self._given.pop(future.key)
+        distributed = dask()
+        try:
+            if future.status in ("cancelled", "lost"):
+                raise CancelledError(future.status)
+            worker, arrays = future.result(timeout=self._timeout)
+        except distributed.KilledWorker as error:
+            raise RunError(
+                f"shard {shard.name} has ended several workers, the last of them {error.last_worker.address}; "
+                "probably memory is short: give fewer workers, or a smaller chunk_megabytes in [batch]"
+            ) from error
+        except (CancelledError, TimeoutError, distributed.comm.CommClosedError) as error:
+            if attempt == _ATTEMPTS:
+                raise RunError(
+                    f"the workers were lost {attempt} times while they computed shard {shard.name}"
+                ) from error
+            self._there = None  # the market may be lost with them
+            self._give(shard, attempt + 1)
+            return shard, None
+        self._listener.done(shard, worker=worker, attempt=attempt)
+        return shard, arrays
+
+    def _look(self) -> None:
+        """Who is there, and does anyone hang?"""
+        self._looked = now = time.monotonic()
+        try:
+            workers, busy = self._client.nthreads(), self._client.processing()
+        except (OSError, TimeoutError) as error:
+            raise RunError(f"the Dask scheduler is lost ({error}); --resume goes on with another") from error
+        for address in self._workers.keys() - workers.keys():
+            self._listener.event("worker_lost", "warning", worker=address)
+            self._say(f"worker {address} is lost; its shards are computed by others")
+        self._workers = dict(workers)
+        if self._workers:
+            self._idle_since = now
+        elif now - self._idle_since > self._timeout:
+            raise RunError(f"there has been no worker for {self._timeout:,.0f} s; --resume goes on when there are some")
+        before, self._busy = self._busy, {}
+        for address, keys in busy.items():
+            has = frozenset(keys) & self._given.keys()
+            had, since = before.get(address, (frozenset(), now))
+            if not had or had - has:
+                since = now
+            self._busy[address] = has, since
+            if has and now - since > self._timeout:
+                self._restart(address)
+
+    def _restart(self, address: str) -> None:
+        del self._busy[address]
+        self._listener.event("worker_restarted", "warning", worker=address)
+        self._say(f"worker {address} has ended no shard for {self._timeout:,.0f} s, and is restarted")
+        try:
+            self._client.restart_workers([address], timeout=60, raise_for_error=True)
+        except Exception as error:  # whatever it is, there is nobody left who could end that worker
+            raise RunError(
+                f"worker {address} hangs and cannot be restarted ({error}); end it, then --resume"
+            ) from error
+
+
+def versions() -> dict[str, str]:
+    """Versions that numbers depend on."""
+    return {"gpu-var": __version__, **{name: version(name) for name in ("numpy", "scipy")}}
+
+
+def _compute(market: Market, shard: Shard, threads: int, wanted: dict[str, str]) -> tuple[str, Arrays]:
+    """On a worker: its address, and the result."""
+    worker = dask().get_worker().address
+    there = versions()
+    if there != wanted:
+        raise RunError(f"worker {worker} has {there}, the run {wanted}; expected the same versions everywhere")
+    return worker, shard.compute(market, threads, lambda _share: None)
