@@ -27,19 +27,19 @@ from faults import disks, experiments  # noqa: E402
 from faults.harness import Runs, write_book  # noqa: E402
 from faults.state import kind_of  # noqa: E402
 
-Fault = Callable[[Path], str]
+Fault = Callable[[Path], str | list[str]]
 
 
 Kinds = Iterator[tuple[str, Fault]]
-"""What a fault is, and a function of an output folder that brings it about and returns the stage that it struck in."""
+"""What a fault is, and a function of an output folder that brings it about and returns the stages that it struck in."""
 
 
 def killed(runs: Runs, other: Runs, kills: int, draw: random.Random) -> Kinds:
     """SIGKILL."""
     for n in range(kills):
-        # From the start as often as from where the run can be resumed: importing libraries takes half of the time.
-        delay = draw.uniform(0.0, runs.seconds if n % 2 else 0.5 * runs.seconds)
-        yield "SIGKILL at any time", lambda out, d=delay, n=n: experiments.kill_after(runs, out, d, begun=not n % 2)
+        # From the start, or from where it can be resumed: before that, importing libraries takes half of the time.
+        delay = draw.uniform(0.0, 0.9 * runs.seconds if n % 4 == 0 else 0.3 * runs.seconds)
+        yield "SIGKILL at any time", lambda out, d=delay, n=n: experiments.kill_after(runs, out, d, begun=n % 4 > 0)
     for moment in runs.moments:
         yield "SIGKILL before each change of the folder", lambda out, m=moment: experiments.kill_at(runs, out, m)
     for moment in [m for m in runs.moments if m.startswith("open")]:
@@ -47,10 +47,7 @@ def killed(runs: Runs, other: Runs, kills: int, draw: random.Random) -> Kinds:
         yield "SIGKILL while each file is written", lambda out, m=moment, w=wait: experiments.kill_at(runs, out, m, w)
     for _ in range(kills // 5):
         delays = [draw.uniform(0.0, 0.2 * runs.seconds) for _ in range(5)]
-        yield (
-            "SIGKILL five times in a row",
-            lambda out, d=delays: ", ".join(experiments.kill_again_and_again(runs, out, d)),
-        )
+        yield "SIGKILL five times in a row", lambda out, d=delays: experiments.kill_again_and_again(runs, out, d)
     for moment in [m for m in other.moments if kind_of(m) in ("writing outputs", "publishing")]:
         yield "SIGKILL of --overwrite", lambda out, m=moment: experiments.overwrite_at(runs, other, out, m)
 
@@ -84,10 +81,12 @@ def disk(runs: Runs, half: Path, kills: int) -> Kinds:
 
 
 def around(runs: Runs, kills: int, draw: random.Random) -> Kinds:
-    """Clocks and workers."""
+    """Other runs, clocks, and workers."""
+    for _ in range(kills // 5):
+        yield "two runs at once", lambda out: experiments.two_at_once(runs, out)
     if shutil.which("g++"):
         for milliseconds in (20, 50, 100, 200, 500, 1000):
-            yield "a clock that jumps", lambda out, m=milliseconds: jumps(runs, out, m)
+            yield "a wall clock that jumps", lambda out, m=milliseconds: jumps(runs, out, m)
     if importlib.util.find_spec("distributed"):
         for number in (signal.SIGKILL, signal.SIGSTOP):
             for n in range(kills // 10):
@@ -157,13 +156,14 @@ def main() -> int:
                 out = scratch / f"{len(stages)}-{n}" / "out"
                 out.parent.mkdir()
                 try:
-                    stages.setdefault(name, Counter())[fault(out)] += 1
+                    struck = fault(out)
+                    stages.setdefault(name, Counter()).update([struck] if isinstance(struck, str) else struck)
                 except Exception:
                     failures[name] += 1
                     print(f"{name}, number {n}:\n{traceback.format_exc()}", file=sys.stderr)
                     continue
                 shutil.rmtree(out.parent)
-            show(name, stages[name], failures[name])
+            show(name, stages.get(name, Counter()), failures[name])
     print(f"{sum(map(Counter.total, stages.values()))} faults in {time.monotonic() - begun:.0f} s, ", end="")
     print(f"{failures.total()} of them with a result or a state that is not right")
     if SECONDS:

@@ -91,6 +91,22 @@ def _run(
     resume: Annotated[bool, typer.Option("--resume", help="Finish an interrupted run with the same inputs.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the run that --out holds.")] = False,
     previous: Previous = None,
+    workers: Annotated[
+        int | None,
+        typer.Option("--workers", help="Processes of this machine to compute on, by Dask.", show_default=False),
+    ] = None,
+    scheduler: Annotated[
+        str | None,
+        typer.Option("--scheduler", help="Dask scheduler to compute on, tcp://HOST:PORT.", show_default=False),
+    ] = None,
+    shard_timeout: Annotated[
+        float | None,
+        typer.Option(
+            "--shard-timeout",
+            help="Seconds after which a worker is taken to hang, and its shard given to another.  [default: 1800]",
+            show_default=False,
+        ),
+    ] = None,
     threads: Threads = None,
     log_json: Annotated[
         Path | None,
@@ -113,7 +129,12 @@ def _run(
     """Margin every account; write tables and a report."""
 
     def work() -> int:
+        from gpu_var.batch.dask_executor import executor  # noqa: PLC0415
+        from gpu_var.batch.host import thread_count  # noqa: PLC0415
         from gpu_var.report import commands  # noqa: PLC0415 - the numerical packages are slow to import
+
+        def say(text: str) -> None:
+            commands.show_notes([text], quiet)
 
         if resume and overwrite:
             raise UsageError("--resume and --overwrite exclude each other: give one of them")
@@ -127,6 +148,7 @@ def _run(
             pnl=pnl,
             mode=mode,
             previous=previous,
+            executor=executor(workers, scheduler, shard_timeout, threads, thread_count(None), say),
             threads=threads,
             quiet=quiet,
             log_json=log_json,

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from faults import disks
 from faults.harness import Runs, check_stopped, check_unwritable
-from faults.state import shards, stage, tables
+from faults.state import kind_of, shards, stage, tables
 
 
 def kill_after(runs: Runs, out: Path, seconds: float, *more: str, begun: bool = False) -> str:
@@ -62,16 +62,16 @@ def kill_again_and_again(runs: Runs, out: Path, delays: list[float]) -> list[str
     return struck
 
 
-def stop_after(runs: Runs, out: Path, number: signal.Signals, seconds: float, *more: str, group: bool = False) -> float:
+def stop_after(runs: Runs, out: Path, number: signal.Signals, seconds: float) -> float:
     """SIGINT or SIGTERM so long after the run has begun; returns the seconds to its end."""
-    running = runs.start(out, *more)
+    running = runs.start(out)
     runs.await_begun(running, out)
     time.sleep(seconds)
-    running.signal(number, group)
+    running.signal(number)
     ended = running.end()
     check_stopped(ended.returncode, ended.said, number)
     runs.check_left(running, out)
-    runs.resume(out, *more)
+    runs.resume(out)
     return ended.seconds
 
 
@@ -192,15 +192,28 @@ def jumping_clock(folder: Path, milliseconds: int = 200) -> dict[str, str]:
 
 
 def overwrite_at(old: Runs, new: Runs, out: Path, moment: str) -> str:
-    """Killed while a run replaces another one: the old outputs stay until the new ones are whole."""
+    """SIGKILL while a run replaces another one: the old outputs stay until the new ones are whole."""
     shutil.copytree(old.reference, out)
     running = new.at_moment(out, "kill", moment, 0.0, "--overwrite")
     assert running.end().returncode == -signal.SIGKILL
-    struck = stage(out)
     found = tables(out)
     assert sorted(found) == sorted(old.expected)
     assert all(content in (old.expected[name], new.expected[name]) for name, content in found.items())
     if not moment.startswith("os.rename"):
         assert found == old.expected
     new.resume(out)
-    return struck
+    return kind_of(moment)
+
+
+def two_at_once(runs: Runs, out: Path) -> str:
+    """Two runs that start together: one of them refuses, or finds everything done, and the result is right."""
+    both = [runs.start(out, "--resume") for _ in range(2)]
+    ended = [running.end() for running in both]
+    codes = [one.returncode for one in ended]
+    assert runs.code in codes
+    assert set(codes) <= {0, 1, runs.code}
+    for one in ended:
+        assert one.returncode != 1 or "is in use by another run" in one.said
+    for running in both:
+        runs.check_whole(running, out)
+    return "the second refused" if 1 in codes else "the second came later"

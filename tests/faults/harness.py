@@ -130,8 +130,7 @@ class Runs:
         assert not different, f"{different} of {out} differ from an undisturbed run"
         assert facts(out)["notes"] == self.notes
         assert sorted(path.name for path in out.iterdir()) == sorted([*self.expected, "run.json", "report.html"])
-        left = [str(path.relative_to(running.here)) for path in running.here.rglob("*")]
-        assert not left, f"left in the working and temporary folder: {left}"
+        assert not running.litter()
 
     def await_begun(self, running: Running, out: Path) -> None:
         """Wait until the run has begun: from here on it can be resumed."""

@@ -36,7 +36,7 @@ class Running:
 
     process: "subprocess.Popen[bytes]"
     mark: str
-    here: Path  # where it works
+    here: Path  # of its working folder and that for temporary files
     log: Path
 
     @property
@@ -72,6 +72,11 @@ class Running:
     def _read(self, which: str) -> str:
         return self.log.with_suffix(f".{which}").read_text(encoding="utf-8", errors="replace")
 
+    def litter(self) -> list[str]:
+        """Files that it has left in its working folder or that for temporary files, but for Dask's locks."""
+        files = [path for path in self.here.rglob("*") if path.is_file()]
+        return [str(path) for path in files if path.parent != self.here / "tmp" / "dask-scratch-space"]
+
     def family(self) -> list[int]:
         """Every living process that this run started, itself included."""
         return _marked(self.mark)
@@ -82,16 +87,19 @@ class Running:
 
 
 def start(command: Sequence[str], scratch: Path, env: Mapping[str, str] | None = None) -> Running:
-    """Start a command, marked, with an empty folder of its own to work in and for temporary files."""
+    """Start a command, marked, with empty folders of its own to work in and for temporary files."""
     mark = uuid.uuid4().hex
     here = scratch / mark
-    here.mkdir()
+    for name in ("work", "tmp"):
+        (here / name).mkdir(parents=True)
     # The package is found from any working folder.
     path = os.pathsep.join([str(Path(gpu_var.__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
-    environment = os.environ | {"PYTHONPATH": path, "TMPDIR": str(here), _MARK: mark} | dict(env or {})
+    environment = os.environ | {"PYTHONPATH": path, "TMPDIR": str(here / "tmp"), _MARK: mark} | dict(env or {})
     log = scratch / f"{mark}.log"
     with log.with_suffix(".out").open("wb") as out, log.with_suffix(".err").open("wb") as err:
-        process = subprocess.Popen(command, stdout=out, stderr=err, env=environment, cwd=here, start_new_session=True)
+        process = subprocess.Popen(
+            command, stdout=out, stderr=err, env=environment, cwd=here / "work", start_new_session=True
+        )
     return Running(process, mark, here, log)
 
 

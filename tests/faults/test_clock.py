@@ -35,3 +35,8 @@ def test_the_tables_are_the_same_bytes(runs, out, jumping):
 
 def test_a_state_of_another_time_resumes(runs, half, jumping):
     experiments.run_with(runs, half, jumping, "--resume")
+
+
+def test_workers_that_share_it(runs, out, jumping):
+    pytest.importorskip("distributed", reason="distributed is not installed; --workers needs the extra `dask`")
+    experiments.run_with(runs, out, jumping, *experiments.WORKERS)

@@ -3,7 +3,7 @@
 import signal
 
 import pytest
-from faults.state import tables
+from faults import experiments
 
 
 @pytest.fixture
@@ -36,16 +36,7 @@ def test_the_lock_dies_with_its_process(runs, out, first):
 
 
 def test_at_the_same_time(runs, out):
-    all_of_them = [runs.start(out, "--resume") for _ in range(3)]
-    ended = [running.end() for running in all_of_them]
-    codes = sorted(one.returncode for one in ended)
-    assert runs.code in codes
-    assert set(codes) <= {0, 1, runs.code}
-    for one in ended:
-        assert one.returncode != 1 or "is in use by another run" in one.said
-    for running in all_of_them:
-        runs.check_whole(running, out)
-    assert tables(out) == runs.expected
+    experiments.two_at_once(runs, out)
 
 
 def everything(out):
