@@ -296,17 +296,29 @@ class _Loop:
         step = max(1, (1 << 20) // len(shock))
         chunks = [slice(r, min(r + step, len(cell_pnl))) for r in range(0, len(cell_pnl), step)]
         after = []
+        reasons: dict[tuple[int, int], str] = {}
         for s, at in zip(self.sets, columns, strict=True):
-            after += [partial(self._measure, s, cell_pnl[:, at], first, rows, into) for rows in chunks]
+            after += [partial(self._measure, s, cell_pnl[:, at], first, rows, into, reasons) for rows in chunks]
             after.append(partial(accumulate, s, at))
         run_all(self.lane, after)
+        # Whichever was measured first, the first model in order tells why.
+        for cell, order in sorted(reasons):
+            into.failed.setdefault(cell, reasons[cell, order])
 
     def _cells(self, part: Underlying) -> slice:
         begin, end = np.searchsorted(self.cells.underlying, [part.position, part.position + 1])
         return slice(int(begin), int(end))
 
-    def _measure(self, scenarios: ScenarioSet, cell_pnl: F8, first: int, rows: slice, into: Revaluation) -> None:
-        """The tails of some cells; one whose profit and loss is not a number is marked as failed, with the reason."""
+    def _measure(
+        self,
+        scenarios: ScenarioSet,
+        cell_pnl: F8,
+        first: int,
+        rows: slice,
+        into: Revaluation,
+        reasons: dict[tuple[int, int], str],
+    ) -> None:
+        """The tails of some cells; `reasons` gets why one has none, by (cell, rank of the model)."""
         pnl = cell_pnl[rows]
         finite = np.isfinite(pnl)
         sound = self.backend.to_host(finite.all(axis=1))
@@ -315,7 +327,7 @@ class _Loop:
             name = self.book.underlyings.name[int(self.cells.underlying[at])].as_py()
             where = scenarios.name[int(np.flatnonzero(~self.backend.to_host(finite[cell]))[0])]
             reason = f"profit and loss on {name} is not finite in {scenarios.model}:{where}"
-            into.failed.setdefault(at, reason)
+            reasons[at, [s.model for s in self.sets].index(scenarios.model)] = reason
         # A row that is not finite measures as NaN, and harms no other.
         if into.cell_pnl is not None:
             into.cell_pnl[scenarios.model][first + rows.start : first + rows.stop] = self.backend.to_host(pnl)

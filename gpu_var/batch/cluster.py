@@ -5,7 +5,9 @@ import importlib.util
 import logging
 import os
 import signal
+import threading
 from collections.abc import Callable, Iterator
+from multiprocessing import resource_tracker
 from types import ModuleType
 from typing import Any
 
@@ -65,18 +67,20 @@ def started(workers: int, backend: Name, say: Say) -> Iterator[Any]:
             say(f"dask-cuda is not installed, so the {workers} workers share one GPU")
     with _configured(), _quiet():
         try:
-            cluster = kind(
-                n_workers=workers,
-                threads_per_worker=1,
-                processes=True,
-                host="127.0.0.1",
-                dashboard_address=":0",
-                memory_limit=0,
-                silence_logs=logging.CRITICAL,
-            )
+            with _undisturbed() as deliver:
+                cluster = kind(
+                    n_workers=workers,
+                    threads_per_worker=1,
+                    processes=True,
+                    host="127.0.0.1",
+                    dashboard_address=":0",
+                    memory_limit=0,
+                    silence_logs=logging.CRITICAL,
+                )
         except (OSError, RuntimeError, ValueError, TimeoutError) as error:
             raise RunError(f"--workers {workers}: the workers do not start ({error})") from error
         try:
+            deliver()
             client = distributed.Client(cluster, timeout=_CONNECT, set_as_default=False)
             client.register_plugin(_deaf(distributed), name="gpu-var-deaf")
             yield client
@@ -86,6 +90,33 @@ def started(workers: int, backend: Name, say: Say) -> Iterator[Any]:
             raise
         finally:
             cluster.close(timeout=_CLOSE)
+
+
+@contextlib.contextmanager
+def _undisturbed() -> Iterator[Callable[[], None]]:
+    """While workers start, a signal waits, for Dask cannot be stopped half-way; what is yielded lets it through.
+
+    The workers inherit that Ctrl-C, which the terminal sends to them too, does not reach them.
+    """
+    came: list[int] = []
+
+    def deliver() -> None:
+        if came:
+            os.kill(os.getpid(), came[0])
+
+    if threading.current_thread() is not threading.main_thread():
+        yield deliver
+        return
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.signal(number, lambda signum, _: came.append(signum)) for number in numbers}
+    resource_tracker.ensure_running()  # when it starts, it lets SIGINT through again
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield deliver
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _deaf(distributed: ModuleType) -> Any:
@@ -115,11 +146,9 @@ def _configured() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Dask tells of lost workers and broken connections at length; what matters of that is told by the run."""
-    logger = logging.getLogger("distributed")
-    before = logger.level
-    logger.setLevel(logging.CRITICAL)
-    try:
-        yield
-    finally:
-        logger.setLevel(before)
+    """Dask tells of lost workers and broken connections at length; what matters of that is told by the run.
+
+    It stays quiet: some of it comes when the cluster has been closed.
+    """
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    yield

@@ -118,7 +118,10 @@ class _Dispatch:
         self._look()
         if not self._workers:
             self._say("waiting for a worker")
+        begun = time.monotonic()
         while not self._workers:
+            if time.monotonic() - begun > self._timeout:
+                raise RunError(f"no worker has come for {self._timeout:g} s; start workers, then --resume")
             time.sleep(0.2)
             self._look()
 

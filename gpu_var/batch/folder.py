@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
 from gpu_var.batch.errors import UsageError, WriteError
-from gpu_var.batch.fingerprint import plan_of, refuse_if_different
+from gpu_var.batch.fingerprint import plan_of, refuse_if_different, sha256
 from gpu_var.batch.lock import locked, refuse_if_in_use
 from gpu_var.batch.store import FolderStore
 
@@ -76,7 +76,9 @@ def _is_whole(out: Path, mode: Mode, plan: Mapping[str, Any]) -> bool:
         return False
     whole = _read_plan(out, out / RUN)
     refuse_if_different(out, plan_of(whole), plan)
-    return all((out / name).exists() for name in whole.get("outputs", ())) and (out / MARGIN).exists()
+    outputs = whole.get("outputs", {})
+    there = MARGIN in outputs and all((out / name).exists() for name in outputs)
+    return there and all(sha256(out / name) == digest for name, digest in outputs.items())
 
 
 @contextlib.contextmanager
@@ -86,7 +88,7 @@ def output_folder(out: Path, mode: Mode, plan: Mapping[str, Any]) -> Iterator["O
     An error or interruption inside leaves `plan` behind, which `--resume` takes up. Raises `UsageError` where `out`
     holds another run, `InUseError` where another process writes to it, `WriteError` where it cannot be written.
     """
-    if nothing_to_do(out, mode, plan):
+    if nothing_to_do(out, mode, plan) and not (out / _WORK).exists():
         yield None
         return
     work = out / _WORK

@@ -107,7 +107,7 @@ class FolderStore:
             try:
                 self._folder.mkdir(exist_ok=True)
                 with partial.open("wb") as stream:
-                    self._write(stream, arrays)
+                    self._write(stream, arrays, name)
                     stream.flush()
                     os.fsync(stream.fileno())
                 partial.replace(path)
@@ -125,17 +125,17 @@ class FolderStore:
                 path.unlink(missing_ok=True)
 
     def _is_whole(self, path: Path) -> bool:
-        digest = hashlib.sha256(self._token)
+        digest = hashlib.sha256(self._token + path.name.encode())
         with path.open("rb") as stream:
             head = stream.read(len(_MAGIC) + _DIGEST)
             while block := stream.read(_BLOCK):
                 digest.update(block)
         return head == _MAGIC + digest.digest()
 
-    def _write(self, stream: BinaryIO, arrays: Arrays) -> None:
+    def _write(self, stream: BinaryIO, arrays: Arrays, key: str) -> None:
         """The magic, the SHA-256 of the token and what follows, and the arrays by name."""
         stream.write(_MAGIC + bytes(_DIGEST))
-        through = _Hashing(stream, self._token)
+        through = _Hashing(stream, self._token + key.encode())
         for name, array in arrays.items():
             encoded = name.encode()
             through.write(len(encoded).to_bytes(4, "little") + encoded)

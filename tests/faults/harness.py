@@ -146,7 +146,7 @@ def check_stopped(code: int, said: str, number: signal.Signals) -> None:
     assert code == 128 + number, said
     assert f"stopped by {number.name}" in said
     assert "--resume finishes it" in said
-    assert "Traceback" not in said
+    assert "Traceback" not in said, said
 
 
 def check_unwritable(code: int, said: str, out: Path) -> None:
@@ -155,4 +155,4 @@ def check_unwritable(code: int, said: str, out: Path) -> None:
     last = said.splitlines()[-1]
     assert last.startswith("error: ")
     assert str(out) in last
-    assert "Traceback" not in said
+    assert "Traceback" not in said, said
