@@ -1,9 +1,11 @@
 """Shards computed by Dask workers: the market goes to each of them once, a shard's positions where it is computed."""
 
+import asyncio
 import queue
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import CancelledError
+from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import AbstractContextManager
 from importlib.metadata import version
 from typing import Any
@@ -23,6 +25,7 @@ AHEAD = 2
 """Shards given out for each thread of the workers: one that it computes, and the next."""
 
 _ATTEMPTS = 5
+_TRANSFER = 300.0  # seconds that a result or the market may take from one process to another
 _LOOK = 1.0  # seconds between two looks at the workers
 
 
@@ -127,7 +130,7 @@ class _Dispatch:
 
     def _give(self, shard: Shard, attempt: int = 1) -> None:
         if self._there is None:
-            self._there = self._client.scatter(self._market, broadcast=True, hash=False)
+            self._there = self._broadcast()
         # A key of its own, for Dask would remember an attempt that went wrong.
         key = f"{shard.name}-{attempt}-{id(self):x}"
         future = self._client.submit(
@@ -135,6 +138,25 @@ class _Dispatch:
         )
         self._given[key] = future, shard, attempt
         future.add_done_callback(self._ended.put)
+
+    def _broadcast(self) -> Any:
+        """The market on every worker. One that does not take it is restarted."""
+        for _ in range(_ATTEMPTS):
+            try:
+                return self._within(self._client.scatter(self._market, broadcast=True, hash=False, asynchronous=True))
+            except TimeoutError:
+                self._restart_silent()
+        raise RunError(f"the workers did not take the market in {_ATTEMPTS} attempts; --resume goes on with others")
+
+    def _within(self, coroutine: Any) -> Any:
+        """What it comes to. Raises `TimeoutError` where it does not in time, as with a worker that hangs."""
+        seconds = min(self._timeout, _TRANSFER)
+        running = asyncio.run_coroutine_threadsafe(coroutine, self._client.loop.asyncio_loop)
+        try:
+            return running.result(seconds)
+        except FutureTimeoutError as error:
+            running.cancel()
+            raise TimeoutError from error
 
     def _next(self) -> Any:
         """A future that has ended; None if none does within a while."""
@@ -152,7 +174,7 @@ class _Dispatch:
         try:
             if future.status in ("cancelled", "lost"):
                 raise CancelledError(future.status)
-            worker, arrays = future.result(timeout=self._timeout)
+            worker, arrays = future.result(timeout=min(self._timeout, _TRANSFER))
         except distributed.KilledWorker as error:
             raise RunError(
                 f"shard {shard.name} has ended several workers, the last of them {error.last_worker.address}; "
@@ -163,7 +185,10 @@ class _Dispatch:
                 raise RunError(
                     f"the workers were lost {attempt} times while they computed shard {shard.name}"
                 ) from error
-            self._there = None  # the market may be lost with them
+            if isinstance(error, TimeoutError):
+                self._restart_silent()  # whoever has the result does not hand it over
+            else:
+                self._there = None  # the market may be lost with them
             self._give(shard, attempt + 1)
             return shard, None
         self._listener.done(shard, worker=worker, attempt=attempt)
@@ -192,12 +217,22 @@ class _Dispatch:
                 since = now
             self._busy[address] = has, since
             if has and now - since > self._timeout:
-                self._restart(address)
+                self._restart(address, f"has ended no shard for {self._timeout:,.0f} s")
 
-    def _restart(self, address: str) -> None:
-        del self._busy[address]
+    def _restart_silent(self) -> None:
+        """Restart the workers that do not answer."""
+        for address in list(self._client.nthreads()):
+            try:
+                self._within(self._client.run(_awake, workers=[address], asynchronous=True))
+            except TimeoutError:
+                self._restart(address, "does not answer")
+            except (OSError, ValueError) as error:  # it is gone already, which the next look tells
+                self._listener.event("worker_silent", "warning", worker=address, error=str(error))
+
+    def _restart(self, address: str, why: str) -> None:
+        self._busy.pop(address, None)
         self._listener.event("worker_restarted", "warning", worker=address)
-        self._say(f"worker {address} has ended no shard for {self._timeout:,.0f} s, and is restarted")
+        self._say(f"worker {address} {why}, and is restarted")
         try:
             self._client.restart_workers([address], timeout=60, raise_for_error=True)
         except Exception as error:  # whatever it is, there is nobody left who could end that worker
@@ -209,6 +244,11 @@ class _Dispatch:
 def versions() -> dict[str, str]:
     """Versions that numbers depend on."""
     return {"gpu-var": __version__, **{name: version(name) for name in ("numpy", "scipy")}}
+
+
+def _awake() -> bool:
+    """On a worker: that it answers."""
+    return True
 
 
 def _compute(market: Market, shard: Shard, threads: int, wanted: dict[str, str]) -> tuple[str, Arrays]:
