@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
-NEEDED = ("numpy", "scipy", "pyarrow", "pytest", "cupy")
+NEEDED = ("numpy", "scipy", "pyarrow", "arrow", "pydantic", "threadpoolctl", "pytest", "hypothesis", "cupy")
 START = time.perf_counter()
 DEADLINE = 500.0
 """Seconds after which no stage is started."""
@@ -58,7 +58,8 @@ def device() -> dict[str, Any]:
     import cupy  # noqa: PLC0415
     import numpy as np  # noqa: PLC0415
 
-    properties = cupy.cuda.runtime.getDeviceProperties(cupy.cuda.Device().id)
+    from gpu_var.benchmark.machine import device_facts  # noqa: PLC0415
+
     smi = subprocess.run(
         ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"],
         capture_output=True,
@@ -66,27 +67,23 @@ def device() -> dict[str, Any]:
         check=False,
     )
     out = {
-        "name": properties["name"].decode(),
+        **device_facts(cupy),
         "driver": smi.stdout.strip(),
-        "cuda_driver": cupy.cuda.runtime.driverGetVersion(),
-        "multiprocessors": properties["multiProcessorCount"],
-        "memory_gb": properties["totalGlobalMem"] / 1e9,
-        "l2_mb": properties["l2CacheSize"] / 1e6,
-        "cupy": cupy.__version__,
         "numpy": np.__version__,
         "python": platform.python_version(),
         "cpu_cores": os.cpu_count(),
     }
-    print(f"{out['name']}, {out['multiprocessors']} multiprocessors, driver {out['driver']}, CuPy {out['cupy']}")
+    print(f"{out['gpu']}, {out['multiprocessors']} multiprocessors, driver {out['driver']}, CuPy {out['cupy']}")
     return out
 
 
 def ceilings() -> dict[str, float]:
-    """See `gpu_kernels.ceilings`."""
+    """See `gpu_var.benchmark.machine.device_ceilings`."""
     import cupy  # noqa: PLC0415
-    import gpu_kernels  # noqa: PLC0415
 
-    out = gpu_kernels.ceilings(cupy)
+    from gpu_var.benchmark.machine import device_ceilings  # noqa: PLC0415
+
+    out = device_ceilings(cupy)
     for name, rate in out.items():
         print(f"  {name:<14} {rate / 1e12:8.2f} T{'B' if name.startswith('copy') else 'op'}/s")
     return out
@@ -103,27 +100,27 @@ def tests() -> dict[str, Any]:
     return {"summary": summary, "budgets": re.findall(r"^.* largest error .*$", done.stdout, re.MULTILINE)}
 
 
-def kernels(ceiling: dict[str, float]) -> list[dict[str, Any]]:
-    """See `gpu_kernels.measure`."""
+def kernels(ceiling: dict[str, float]) -> dict[str, list[dict[str, Any]]]:
+    """See `gpu_var.benchmark.functions`; both precisions."""
     import cupy  # noqa: PLC0415
-    import gpu_kernels  # noqa: PLC0415
 
     from gpu_var import cuda  # noqa: PLC0415
+    from gpu_var.benchmark.functions import cases_of, measured  # noqa: PLC0415
 
-    out = []
-    for cases in (gpu_kernels.revalue_cases, gpu_kernels.other_cases):
-        out += gpu_kernels.measure(cupy, cases(cuda), ceiling)
+    out = {}
+    for precision in ("float64", "float32"):
+        out[precision] = measured(cases_of(cuda, "cuda", precision), ceiling, cupy.cuda.Device().synchronize)
         cupy.get_default_memory_pool().free_all_blocks()
-    for line in out:
-        print(
-            f"  {line['kernel']:<28} {line['milliseconds']:9.3f} ms {line['billion_per_second']:9.2f} G/s  "
-            f"{line['share']:6.1%} of {line['binds']}"
-        )
+        for line in out[precision]:
+            print(
+                f"  {line['function']:<32} {precision} {line['seconds']['median'] * 1e3:9.3f} ms "
+                f"{line['per_second'] / 1e9:9.2f} G/s  {line['share']:6.1%} of {line['binds']}"
+            )
     return out
 
 
 def figures(ran: Any) -> dict[str, float]:
-    """Of a `house_in_memory.Ran`."""
+    """Of a `gpu_var.benchmark.house.Ran`."""
     return {
         "seconds": ran.seconds,
         "sorting": ran.sorting,
@@ -134,7 +131,7 @@ def figures(ran: Any) -> dict[str, float]:
 
 def gpu_house(whole: Any) -> dict[str, Any]:
     """The house on the GPU: the first run, with compilation, and the second; both precisions."""
-    import house_in_memory as h  # noqa: PLC0415
+    from gpu_var.benchmark import house as h  # noqa: PLC0415
 
     out = {}
     for precision in ("float64", "float32"):
@@ -154,26 +151,28 @@ def gpu_house(whole: Any) -> dict[str, Any]:
 
 def profile(whole: Any) -> dict[str, Any]:
     """Where the time of a float64 run of the house goes: on the device, by kernel."""
-    import gpu_kernels  # noqa: PLC0415
-    import house_in_memory as h  # noqa: PLC0415
-
+    from gpu_var.benchmark import house as h  # noqa: PLC0415
+    from gpu_var.benchmark.watched import WatchedDevice  # noqa: PLC0415
     from gpu_var.cuda import current, use  # noqa: PLC0415
 
-    timed = gpu_kernels.Timed(current())
-    with use(timed):
+    with use(WatchedDevice(current())) as watched:
         ran = h.run(whole, "cuda", os.cpu_count() or 1)
-    kernels = timed.milliseconds()
-    total = sum(kernels.values()) / 1e3
-    print(f"  wall {ran.seconds:.2f} s, sorting on the host {ran.sorting:.2f} s, kernels {total:.2f} s")
-    for name, ms in kernels.items():
-        print(f"    {name:<36} {ms:9.1f} ms")
-    return {**figures(ran), "kernels_ms": kernels}
+        kernels = watched.kernels()
+    total = sum(kernels.values())
+    print(
+        f"  wall {ran.seconds:.2f} s, sorting on the host {ran.sorting:.2f} s, transfers {watched.transfers:.2f} s, "
+        f"kernels {total:.2f} s"
+    )
+    for name, seconds in kernels.items():
+        print(f"    {name:<36} {seconds * 1e3:9.1f} ms")
+    return {**figures(ran), "transfers": watched.transfers, "kernels": kernels}
 
 
 def parity(whole: Any) -> dict[str, float]:
     """Margin of a sample of accounts on both backends: the largest relative difference of VaR and ES."""
-    import house_in_memory as h  # noqa: PLC0415
     import numpy as np  # noqa: PLC0415
+
+    from gpu_var.benchmark import house as h  # noqa: PLC0415
 
     sample = h.in_scenarios(h.of_accounts(whole, SAMPLE_ACCOUNTS), 2000)
     expected = h.run(sample, "cpu", os.cpu_count() or 1).tail
@@ -191,7 +190,7 @@ def parity(whole: Any) -> dict[str, float]:
 
 def cpu_house(whole: Any) -> dict[str, float]:
     """The house on all CPU cores, in a part of the scenarios."""
-    import house_in_memory as h  # noqa: PLC0415
+    from gpu_var.benchmark import house as h  # noqa: PLC0415
 
     ran = h.run(h.in_scenarios(whole, CPU_SCENARIOS), "cpu", os.cpu_count() or 1)
     rate = ran.revaluations / ran.seconds / 1e6
@@ -230,16 +229,16 @@ def main() -> int:
     stage("kernels", kernels, stage("ceilings", ceilings))
     stage("tests", tests)
     size = {name: max(20, n // shrink) for name, n in HOUSE.items()}
-    import house_in_memory  # noqa: PLC0415
+    from gpu_var.benchmark.house import house  # noqa: PLC0415
 
-    whole = stage("book", lambda: house_in_memory.house(**size))
+    whole = stage("book", lambda: house(**size))
     result["book"] = size
     stage("parity", parity, whole)
     stage("house", gpu_house, whole)
     stage("profile", profile, whole)
     stage("cpu", cpu_house, whole)
 
-    slug = re.sub(r"\W+", "-", result.get("device", {}).get("name", "gpu")).strip("-").lower()
+    slug = re.sub(r"\W+", "-", result.get("device", {}).get("gpu", "gpu")).strip("-").lower()
     path = ROOT / "bench" / "results" / f"{slug}-{result['commit'].rstrip('+')}.json"
     path.parent.mkdir(exist_ok=True)
     path.write_text(json.dumps(result, indent=1) + "\n")

@@ -418,6 +418,27 @@ def _demo(
     _ask(context, work, debug)
 
 
+@app.command("bench", epilog="Example: gpu-var bench --out my-machine")
+def _bench(
+    context: typer.Context,
+    out: Annotated[Path, typer.Option("--out", help="Folder for bench.json and bench.html.")] = Path("gpu-var-bench"),
+    seconds: Annotated[
+        float, typer.Option("--seconds", help="After so many no other measurement begins, 5 to 3600.")
+    ] = 100.0,
+    threads: Threads = None,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Measure this machine: the CPU and, where there is one, the GPU, side by side on the same books."""
+
+    def work() -> int:
+        from gpu_var.report import bench  # noqa: PLC0415
+
+        return bench.command(out, threads=threads, budget=seconds, quiet=quiet)
+
+    _ask(context, work, debug)
+
+
 def _show_version(wanted: bool) -> None:
     if wanted:
         typer.echo(f"gpu-var {__version__}")

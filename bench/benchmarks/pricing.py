@@ -6,7 +6,7 @@ import numpy as np
 from scipy.special import ndtr
 
 import cpu_reference as cr
-from cpu_reference.types import OPTION
+from gpu_var.benchmark.cases import one_maturity
 
 N_INSTRUMENTS, N_SCENARIOS, BLOCK = 2048, 1024, 1024
 
@@ -21,39 +21,6 @@ def best_rate(f, work: int, repeat: int = 7) -> float:
     return work / min(seconds) / 1e6
 
 
-def book(own_vol: bool, american: bool, normal: bool = False):
-    """One maturity of half a year, strikes around the money, a smile of 41 knots."""
-    rng = np.random.default_rng(0)
-    n = N_INSTRUMENTS
-    instruments = cr.Instruments(
-        kind=np.full(n, OPTION, np.int8),
-        maturity=np.zeros(n, np.intp),
-        strike=np.sort(100.0 * np.exp(rng.normal(size=n) * 0.2)),
-        sign=np.full(n, -1, np.int8),
-        american=np.full(n, american),
-        inverse=np.zeros(n, np.bool_),
-        multiplier=np.ones(n),
-        vol=np.full(n, (20.0 if normal else 0.3) if own_vol else np.nan),
-    )
-    knot = np.linspace(-1.0, 1.0, 41) * (100.0 if normal else 1.0)
-    iv = (20.0 if normal else 0.3) * (1.0 + 0.3 * np.linspace(-1.0, 1.0, 41) ** 2)
-    slope = np.concatenate([[0.0], np.diff(iv) / np.diff(knot), [0.0]])
-    level = np.concatenate([iv[:1], iv])
-    smile = cr.Smile(np.array([0, 41]), knot, np.stack([level**2, 2.0 * level * slope, slope**2], axis=1))
-    curves = cr.Maturities(np.array([0.5]), np.array([101.0]), np.array([0.04]))
-    market = cr.Market(normal, False, True, 100.0, 1.0, curves, curves, smile, smile)
-    x = rng.normal(size=N_SCENARIOS) * 0.03
-    forward = 101.0 + 100.0 * x if normal else 101.0 * np.exp(x)
-    shocks = cr.Shocks(
-        spot=forward / 1.01,
-        fx=np.ones(N_SCENARIOS),
-        forward=forward[None],
-        rate=np.full((1, N_SCENARIOS), 0.04),
-        vol_growth=np.exp(rng.normal(size=(1, N_SCENARIOS)) * 0.05),
-    )
-    return instruments, market, shocks
-
-
 class Revalue:
     """`cpu_reference.revalue` with the volatility read from the smile and with the instrument's own, one thread."""
 
@@ -64,7 +31,13 @@ class Revalue:
 
     def track_rate(self, volatility: str, exercise: str) -> float:
         """Tiles of 2,048 instruments in one block of 1,024 scenarios; American: fits included."""
-        instruments, market, shocks = book(volatility == "own", exercise == "american", exercise == "bachelier")
+        instruments, market, shocks = one_maturity(
+            N_INSTRUMENTS,
+            N_SCENARIOS,
+            own_vol=volatility == "own",
+            american=exercise == "american",
+            normal=exercise == "bachelier",
+        )
         prepared = cr.prepare(instruments, market, shocks)
         out = np.empty((N_INSTRUMENTS, BLOCK))
 

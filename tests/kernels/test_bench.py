@@ -11,30 +11,24 @@ import pytest
 from kernels.host.device import HostDevice
 
 from gpu_var import cuda
+from gpu_var.benchmark import functions, plan
+from gpu_var.benchmark import house as h
+from gpu_var.benchmark.cases import other_cases, revalue_cases
+from gpu_var.report import bench, bench_page
 
 BENCH = Path(__file__).resolve().parents[2] / "bench"
 
 
-@pytest.fixture(autouse=True)
-def on_path(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(str(BENCH))
-    monkeypatch.syspath_prepend(str(BENCH / "benchmarks"))
-
-
 def test_each_case_launches(host: HostDevice) -> None:
-    import gpu_kernels  # noqa: PLC0415
-
-    cases = gpu_kernels.revalue_cases(cuda, 5, 40) | gpu_kernels.other_cases(cuda, 2000)
-    for name, (f, elements, needs) in cases.items():
-        f()
-        assert elements > 0, name
-        assert set(needs) <= {"fma_fp64", "fma_fp32", "special_fp32", "copy", "copy_l2"}
-    assert {"draw", "correlate", "normals", "filter_ewma"} <= set(host.launches)
+    for precision in ("float64", "float32"):
+        for case in revalue_cases(cuda, precision, 5, 40) + other_cases(cuda, precision, 2000):
+            assert np.isfinite(cuda.to_host(case.run())).all(), case.name
+            assert case.elements > 0, case.name
+            assert set(case.needs) <= {"fma_fp64", "fma_fp32", "special_fp32", "copy", "copy_l2"}
+    assert {"correlate", "normals", "filter_ewma"} <= set(host.launches)
 
 
 def test_a_small_house_on_both_backends(host: HostDevice) -> None:
-    import house_in_memory as h  # noqa: PLC0415
-
     whole = h.house(60, 40, 8, 200, underlyings=2)
     sample = h.in_scenarios(h.of_accounts(whole, 5), 30)
     expected = h.run(sample, "cpu", 1)
@@ -43,6 +37,26 @@ def test_a_small_house_on_both_backends(host: HostDevice) -> None:
         got = h.run(sample, "cuda", 1, precision)
         np.testing.assert_allclose(got.tail.es, expected.tail.es, rtol=budget)
         np.testing.assert_allclose(got.tail.var, expected.tail.var, rtol=budget)
+
+
+def test_the_benchmark_of_both_sides(host: HostDevice, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(functions, "SHAPES", {"cpu": (6, 40), "cuda": (6, 40)})
+    monkeypatch.setattr(functions, "_OTHERS", {"cpu": 2000, "cuda": 2000})
+    sizes = (plan.Size(40, 30, 4, 100, 1), plan.Size(80, 30, 4, 200, 1))
+    result = plan.bench(2, "a processor", lambda _what, _share: None, budget=60.0, sizes=sizes)
+    assert set(result["functions"]) == {"cpu", "cuda", "cuda_float32"}
+    errors = {row["function"]: row["largest_error"] for row in result["functions"]["cuda"]}
+    assert max(errors[f"revalue {style}"] for style in ("european", "bachelier", "american")) < 1e-9
+    assert "no_gpu" not in result
+    for row in result["books"]:
+        assert row["largest_difference"] < 1e-9
+        gpu = row["cuda"]
+        assert 0 < gpu["kernels"] < gpu["watched"]
+        assert 0 < gpu["transfers"] < gpu["watched"]
+        assert {name.split(".")[0] for name in gpu["by_kernel"]} == {"revalue", "aggregate", "tail"}
+    page = bench_page.render(result)
+    assert "GPU, float32" in page
+    bench.show(result)
 
 
 @pytest.mark.skipif(importlib.util.find_spec("cupy") is not None, reason="with CuPy the command may find a device")

@@ -102,7 +102,7 @@ def test_a_warning_an_error_and_a_spill_would_be_seen() -> None:
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_the_ceilings_of_the_benchmark_compile(architecture: str) -> None:
-    text = (Path(__file__).resolve().parents[2] / "bench" / "ceilings.cu").read_text()
+    text = (Path(__file__).resolve().parents[2] / "gpu_var" / "benchmark" / "ceilings.cu").read_text()
     functions, log = compile_text(text, architecture)
     assert set(functions) == {"fma_fp64", "fma_fp32", "special_fp32"}
     assert "warning" not in log

@@ -1,50 +1,43 @@
 """A house as arrays, without files, and its revaluation through the engine: what `gpu-var run` does between reading and
-writing, on a machine that has NumPy, SciPy and pyarrow only."""
+writing.
+"""
 
-import sys
 import time
+from dataclasses import replace
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
 from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
+
+from gpu_var import engine
+from gpu_var.backend import Name, load_backend
+from gpu_var.market.factors import Factors, Tenors
+from gpu_var.market.state import underlyings
+from gpu_var.scenarios.model import ScenarioSet
+from gpu_var.tables import book as b
+from gpu_var.tables.config import Config
 
 AS_OF = np.datetime64("2026-01-05T00:00:00", "us").astype(np.int64)
 DAY = 86_400_000_000
 DAYS = np.array([1, 3, 7, 14, 30, 60, 91, 182, 273, 365, 547, 730])
 
 
-def stand_in() -> None:
-    """Without pydantic or arrow: the engine takes a configuration's attributes only, and its type as a hint."""
-    try:
-        import gpu_var.tables.config  # noqa: F401, PLC0415
-    except ModuleNotFoundError:
-        module = ModuleType("gpu_var.tables.config")
-        module.Config = module.Fhs = module.MonteCarlo = SimpleNamespace
-        sys.modules["gpu_var.tables.config"] = module
-
-
 class House(NamedTuple):
     """A book and what the engine needs beside it."""
 
-    book: Any
-    config: Any
-    factors: Any
-    sets: list[Any]
+    book: b.Book
+    config: Config
+    factors: Factors
+    sets: list[ScenarioSet]
 
 
 def house(
     instruments: int, scenarios: int, accounts: int, positions: int, underlyings: int = 50, seed: int = 1
 ) -> House:
     """Options on stocks, half of them American, twelve expiries and a surface each; a spot and an iv factor each."""
-    stand_in()
-    from gpu_var.market.factors import Factors, Tenors  # noqa: PLC0415
-    from gpu_var.scenarios.model import ScenarioSet  # noqa: PLC0415
-    from gpu_var.tables import book as b  # noqa: PLC0415
-
     rng = np.random.default_rng(seed)
-    spot = np.round(np.exp(rng.normal(4.5, 0.8, underlyings)), 2)
+    spot = np.exp(rng.normal(4.5, 0.8, underlyings)).round(2)
     owner = rng.integers(0, underlyings, instruments).astype(np.int32)
     days = rng.choice(DAYS, instruments)
     strike = np.round(spot[owner] * np.exp(rng.normal(0.0, 0.35, instruments) * np.sqrt(days / 365)), 2)
@@ -90,8 +83,11 @@ def house(
             spot,
             np.zeros(underlyings, np.bool_),
             np.ones(underlyings, np.bool_),
-            np.round(rng.uniform(0.0, 0.03, underlyings), 4),
-            *[nan] * 4,
+            rng.uniform(0.0, 0.03, underlyings),
+            nan,
+            nan,
+            nan,
+            nan,
         ),
         currencies=b.Currencies(("USD",), np.ones(1)),
         forwards=no_nodes,
@@ -119,15 +115,7 @@ def house(
     moves = common + rng.standard_t(5, (scenarios, underlyings)) * 0.01
     shock = np.concatenate([-2.0 * moves + 0.02 * rng.normal(size=moves.shape), moves], axis=1)
     sets = [ScenarioSet("monte_carlo", np.arange(scenarios).astype(str).tolist(), shock, 0, ())]
-    config = SimpleNamespace(
-        as_of_us=int(AS_OF),
-        base_currency="USD",
-        holding_period_days=1,
-        level=0.99,
-        returns="log",
-        smile="sticky_moneyness",
-        roll=False,
-    )
+    config = Config.model_validate({"as_of": "2026-01-05", "base_currency": "USD", "monte_carlo": {"paths": scenarios}})
     return House(book, config, factors, sets)
 
 
@@ -135,25 +123,21 @@ def of_accounts(whole: House, accounts: int) -> House:
     """The first accounts' part of a house, in the same scenarios."""
     p = whole.book.positions
     mine = p.account < accounts
-    book = replaced(
+    book = replace(
         whole.book,
-        accounts=type(whole.book.accounts)(
-            *(c[:accounts] for c in (whole.book.accounts.name, whole.book.accounts.member, whole.book.accounts.house))
+        accounts=b.Accounts(
+            whole.book.accounts.name[:accounts],
+            whole.book.accounts.member[:accounts],
+            whole.book.accounts.house[:accounts],
         ),
-        positions=type(p)(p.account[mine], p.instrument[mine], p.quantity[mine]),
+        positions=b.Positions(p.account[mine], p.instrument[mine], p.quantity[mine]),
     )
     return whole._replace(book=book)
 
 
-def replaced(record: Any, **changes: Any) -> Any:
-    """A dataclass with some fields changed."""
-    return type(record)(**{**record.__dict__, **changes})
-
-
 def in_scenarios(whole: House, n: int) -> House:
     """The house in its first scenarios only."""
-    sets = [replaced(s, name=s.name[:n], shock=s.shock[:n]) for s in whole.sets]
-    return whole._replace(sets=sets)
+    return whole._replace(sets=[replace(s, name=s.name[:n], shock=s.shock[:n]) for s in whole.sets])
 
 
 class Ran(NamedTuple):
@@ -166,13 +150,8 @@ class Ran(NamedTuple):
     tail: Any  # `Tail` of the accounts' losses
 
 
-def run(of: House, backend_name: str, threads: int, precision: str = "float64") -> Ran:
+def run(of: House, backend_name: Name, threads: int, precision: str = "float64") -> Ran:
     """Revalue a house and measure its accounts; curves, boundaries and uploads are within the time, imports are not."""
-    stand_in()
-    from gpu_var import engine  # noqa: PLC0415
-    from gpu_var.backend import load_backend  # noqa: PLC0415
-    from gpu_var.market.state import underlyings  # noqa: PLC0415
-
     backend = load_backend(backend_name)
     begin = time.perf_counter()
     parts = underlyings(of.book, of.config, np.flatnonzero(of.book.held))

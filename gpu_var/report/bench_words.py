@@ -1,0 +1,41 @@
+"""Numbers of a benchmark as people read them."""
+
+from typing import Any
+
+from gpu_var.report.money import count
+
+FUNCTION = {
+    "revalue european": "European options",
+    "revalue bachelier": "Bachelier options",
+    "revalue american": "American options",
+    "aggregate": "positions into accounts",
+    "tail of 10,000": "VaR and ES of 10,000",
+    "tail of 1,000,000": "VaR and ES of 1,000,000",
+    "filter": "EWMA volatility",
+}
+UNIT = {
+    "fma_fp64": "double-precision operations",
+    "fma_fp32": "single-precision operations",
+    "special_fp32": "special functions",
+    "copy": "memory",
+    "copy_l2": "cache",
+}
+
+
+def rate(per_second: float) -> str:
+    """`26.1 million`."""
+    return count(per_second)
+
+
+def share(row: dict[str, Any]) -> str:
+    """`18 % of memory`: of the ceiling that binds, by count."""
+    return f"{100.0 * row['share']:.3g} % of {UNIT[row['binds']]}"
+
+
+def seconds(side: dict[str, Any]) -> str:
+    """`1.52 s (1.39 to 1.58, 6 runs)`, or why there is none."""
+    if "skipped" in side:
+        return f"– ({side['skipped']})"
+    of = side["seconds"]
+    spread = f" ({of['lower']:.3g} to {of['upper']:.3g}, {of['runs']} runs)" if of["runs"] > 1 else " (1 run)"
+    return f"{of['median']:.3g} s{spread}"
