@@ -1,5 +1,7 @@
 """Chebyshev interpolation on [−1, 1] at the nodes of the first kind, or at the extrema, which nest."""
 
+from functools import cache
+
 import numpy as np
 import numpy.typing as npt
 
@@ -36,8 +38,9 @@ def extrema_analysis(count: int) -> F8:
     return matrix
 
 
+@cache
 def monomials(count: int) -> F8:
-    """Matrix (count, count) from coefficients to those of the powers t^0 … t^(count−1)."""
+    """Matrix (count, count) from coefficients to those of the powers t^0 … t^(count−1); not to be written to."""
     matrix = np.eye(count)
     for k in range(2, count):
         matrix[k] = np.concatenate([[0.0], 2 * matrix[k - 1, :-1]]) - matrix[k - 2]

@@ -1,20 +1,25 @@
 """Fits of the early-exercise premium of puts over (z, ln σ), and their interpolation over scenarios of (r, q).
 
-See ``cpu_reference.premium`` for what is fitted and why. Node premiums come from ``cpu_reference.exercise``.
+See ``cpu_reference.premium`` for what is fitted and why. A fit asks for premiums and goes on when it has them, so that
+those of many fits are computed at once (``cpu_reference.premium_ask``).
 """
 
-from typing import NamedTuple
+from collections.abc import Generator
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 from scipy.linalg import qr, solve
 
-from cpu_reference.boundary import UPPER, Puts, boundary_at_expiry
+from cpu_reference.boundary import UPPER, boundary_at_expiry
 from cpu_reference.chebyshev import analysis, basis, nodes, significant, sufficient
-from cpu_reference.exercise import exercise_premium
+from cpu_reference.premium_ask import Answer, Ask
 
 F8 = npt.NDArray[np.float64]
 I8 = npt.NDArray[np.intp]
+
+_Result = TypeVar("_Result")
+Fitting = Generator[Ask, Answer, _Result]
 
 TOLERANCE = 3e-7
 """Error of the premium over the strike at which a fit is accepted."""
@@ -56,35 +61,25 @@ class Surfaces(NamedTuple):
     tolerance: float  # of the premiums at the nodes
 
 
-def _premiums(
-    x: F8, rate: F8, dividend: F8, vol: F8, years: float, from_boundary: bool, tolerance: float = _NODE_TOLERANCES[0]
-) -> tuple[F8, F8]:
-    """(premium of the put (b, m), ln B (b,))."""
-    with np.errstate(all="ignore"):
-        puts = Puts(rate, dividend, vol, np.full(len(rate), years))
-        result = exercise_premium(x, puts, tolerance=tolerance, from_boundary=from_boundary)
-    return result.premium, result.upper
-
-
-def reach(rate: F8, dividend: F8, years: float, low: float, high: float) -> float:
+def reach(rate: F8, dividend: F8, years: float, low: float, high: float) -> Fitting[float]:
     """z beyond which the premium of every scenario is negligible; 0 if it is so everywhere."""
     box = Box(years, low, high, 0.0)
     corner = np.unique([rate.argmin(), rate.argmax(), dividend.argmin(), dividend.argmax()])
     vol = np.tile(box.vol(np.array([-1.0, 0.0, 1.0])), len(corner))
     r, q = np.repeat(rate[corner], 3), np.repeat(dividend[corner], 3)
-    _, upper = _premiums(np.zeros((len(r), 1)), r, q, vol, years, True)
+    _, upper = yield Ask(np.zeros((len(r), 1)), r, q, vol, years, True, _NODE_TOLERANCES[0])
     farthest = (boundary_at_expiry(r, q, UPPER) - upper + np.abs(r - q) * years) / (vol * np.sqrt(years)) + 8
     z = farthest[:, None] * np.linspace(0, 1, 33)
-    premium, _ = _premiums(z, r, q, vol, years, True)
+    premium, _ = yield Ask(z, r, q, vol, years, True, _NODE_TOLERANCES[0])
     return float(np.where(premium > NEGLIGIBLE, z + z[:, 1:2], 0.0).max())
 
 
-def _sample(rate: F8, dividend: F8, box: Box, size: tuple[int, int], tolerance: float) -> Surfaces:
+def _sample(rate: F8, dividend: F8, box: Box, size: tuple[int, int], tolerance: float) -> Fitting[Surfaces]:
     """Interpolate at ``size`` (m, d) nodes for each (rate, dividend) (n,)."""
     n, (m, d) = len(rate), size
     vol = np.tile(box.vol(nodes(m)), n)
     z = np.broadcast_to((nodes(d) + 1) / 2 * box.z_max, (n * m, d))
-    values, upper = _premiums(z, np.repeat(rate, m), np.repeat(dividend, m), vol, box.years, True, tolerance)
+    values, upper = yield Ask(z, np.repeat(rate, m), np.repeat(dividend, m), vol, box.years, True, tolerance)
     to_m, to_d = analysis(m), analysis(d)
     return Surfaces(upper.reshape(n, m) @ to_m.T, to_m @ values.reshape(n, m, d) @ to_d.T, tolerance)
 
@@ -94,7 +89,7 @@ def _joined(parts: list[Surfaces]) -> Surfaces:
     return Surfaces(boundary, premium, parts[0].tolerance)
 
 
-def _measured_error(fit: Surfaces, weights: F8, rate: F8, dividend: F8, t: F8, box: Box) -> float:
+def _measured_error(fit: Surfaces, weights: F8, rate: F8, dividend: F8, t: F8, box: Box) -> Fitting[float]:
     """Largest difference from the direct premium over the strike, off the nodes.
 
     weights: (k, n_nodes) of the k scenarios (rate, dividend) (k,) to look at; t: (j,) in [−1, 1].
@@ -108,7 +103,7 @@ def _measured_error(fit: Surfaces, weights: F8, rate: F8, dividend: F8, t: F8, b
     surface = np.matmul(at_t[:, None, :], np.tensordot(weights, fit.premium, 1)[rows])[:, 0]
     vol = box.vol(t)
     x = boundary[:, None] + (y + 1) / 2 * (box.z_max * vol * np.sqrt(box.years))[:, None]
-    exact, upper = _premiums(x, rate[rows], dividend[rows], vol, box.years, False, fit.tolerance / 5)
+    exact, upper = yield Ask(x, rate[rows], dividend[rows], vol, box.years, False, fit.tolerance / 5)
     # Below the true boundary the price is the intrinsic value: what the fit says there does not matter.
     error = np.abs(surface @ basis(y, d).T - exact)[x >= upper[:, None]].max(initial=0.0)
     return float(max(error, np.abs(surface.sum(axis=1)).max() - NEGLIGIBLE))  # beyond y = 1, P stays as it is there
@@ -119,18 +114,19 @@ def _between(m: int, box: Box) -> F8:
     return np.zeros(1) if box.flat else np.cos(np.pi * np.array([1, m // 2, m - 1]) / m)
 
 
-def fit_nodes(rate: F8, dividend: F8, box: Box) -> tuple[Surfaces, float]:
+def fit_nodes(rate: F8, dividend: F8, box: Box) -> Fitting[tuple[Surfaces, float]]:
     """Fit each (rate, dividend) (n,), refining ln σ and z until a tail and an off-node error are small; the error."""
     m, d = (1 if box.flat else _START[0]), _START[1]
     some: I8 = np.unique(np.array([0, len(rate) // 2, len(rate) - 1], dtype=np.intp))
     tolerance = _NODE_TOLERANCES[0]
     while True:
-        fit = _sample(rate[some], dividend[some], box, (m, d), tolerance)
+        fit = yield from _sample(rate[some], dividend[some], box, (m, d), tolerance)
         size = np.abs(fit.premium).max(axis=0)
         more_m = 1 if box.flat else min(sufficient(size.sum(axis=1), _TAIL), _MOST[0])
         more_d = min(sufficient(size.sum(axis=0), _TAIL), _MOST[1])
         if (more_m, more_d) == (m, d):
-            error = _measured_error(fit, np.eye(len(some)), rate[some], dividend[some], _between(m, box), box)
+            at = _between(m, box)
+            error = yield from _measured_error(fit, np.eye(len(some)), rate[some], dividend[some], at, box)
             if error <= TOLERANCE or ((box.flat or m >= _MOST[0]) and d >= _MOST[1]):
                 break
             if tolerance > _NODE_TOLERANCES[-1]:
@@ -141,10 +137,10 @@ def fit_nodes(rate: F8, dividend: F8, box: Box) -> tuple[Surfaces, float]:
     tail = 0.0 if box.flat else float(size[-2:].sum())
     error = max(error, tail, float(size[:, -2:].sum()))
     if len(some) < len(rate):
-        parts = [
-            _sample(rate[start : start + _BLOCK], dividend[start : start + _BLOCK], box, (m, d), tolerance)
-            for start in range(0, len(rate), _BLOCK)
-        ]
+        parts = []
+        for start in range(0, len(rate), _BLOCK):
+            block = slice(start, start + _BLOCK)
+            parts.append((yield from _sample(rate[block], dividend[block], box, (m, d), tolerance)))
         fit = _joined(parts)
     return fit, error
 
@@ -177,7 +173,7 @@ def _scatter_axes(rate: F8, dividend: F8) -> F8:
     return np.asarray((2 * along - (high + low)) / np.maximum(high - low, 1e-300))
 
 
-def fit_scatter(rate: F8, dividend: F8, box: Box) -> tuple[Surfaces, F8 | None, float]:
+def fit_scatter(rate: F8, dividend: F8, box: Box) -> Fitting[tuple[Surfaces, F8 | None, float]]:
     """Fit k distinct (rate, dividend): surfaces, weights (k, n_nodes) or None where each has its own, and the error.
 
     The nodes are scenarios themselves, chosen by a pivoted QR of the polynomials in (r, q) (approximate Fekete points;
@@ -199,11 +195,11 @@ def fit_scatter(rate: F8, dividend: F8, box: Box) -> tuple[Surfaces, F8 | None, 
             weights = solve(matrix[chosen].T, matrix.T).T
             if not len(known):
                 known = chosen
-                fit, error = fit_nodes(rate[known], dividend[known], box)
+                fit, error = yield from fit_nodes(rate[known], dividend[known], box)
             else:
                 fresh = np.setdiff1d(chosen, known)
                 size = (fit.premium.shape[1], fit.premium.shape[2])
-                part = _sample(rate[fresh], dividend[fresh], box, size, fit.tolerance)
+                part = yield from _sample(rate[fresh], dividend[fresh], box, size, fit.tolerance)
                 known = np.concatenate([known, fresh])
                 fit = _joined([fit, part])
             if error > TOLERANCE * 2:
@@ -214,10 +210,10 @@ def fit_scatter(rate: F8, dividend: F8, box: Box) -> tuple[Surfaces, F8 | None, 
             worst = others[np.argsort(np.abs(weights[others]).sum(axis=1))[-4:]]
             look = np.union1d(worst, others[:: len(others) // 5])
             t = np.array([0.0]) if box.flat else np.array([-1.0, 0.3])  # hardest at the least σ
-            off = _measured_error(used, weights[look], rate[look], dividend[look], t, box)
+            off = yield from _measured_error(used, weights[look], rate[look], dividend[look], t, box)
             if off <= 2 * TOLERANCE:
                 return used, weights, max(error, off)
-    fit, error = fit_nodes(rate, dividend, box)
+    fit, error = yield from fit_nodes(rate, dividend, box)
     return fit, None, error
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtr
 
-from cpu_reference.premium import Premium, american_from_premium, fit_premium
+from cpu_reference.premium import Chain, Premium, american_from_premium, fit_premiums
 from cpu_reference.smile import smile_variance, smile_variance_along, smile_variance_range
 from cpu_reference.types import F8, FUTURE, OPTION, PERPETUAL, SPOT, Instruments, Market, Maturities, Shocks, Smile
 
@@ -281,16 +281,18 @@ def _fit(instruments: Instruments, listed: Instruments, curves: _Curves) -> dict
     """The early-exercise premium of each (maturity, sign) of the instruments, over the volatilities that the listed
     ones can reach in the scenarios."""
     wanted = {(m, sign) for kind, m, sign, american, _ in _groups(instruments) if kind == OPTION and american}
-    premiums: dict[tuple[int, int], Premium] = {}
+    if not wanted:
+        return {}
+    chains: dict[tuple[int, int], Chain] = {}
     for kind, m, sign, american, rows in _groups(listed):
-        if kind != OPTION or not american or (m, sign) not in wanted or curves.maturities.years[m] <= 0.0:
-            continue
         years = float(curves.maturities.years[m])
-        low, high = _vol_range(listed, rows, curves, m)
-        carry = np.log(curves.shocks.forward[m] / curves.shocks.spot) / years
-        rate = curves.shocks.rate[m]
-        premiums[m, sign] = fit_premium(years, sign, rate, rate - carry, low, high)
-    return premiums
+        if kind == OPTION and american and years > 0.0:
+            rate = curves.shocks.rate[m]
+            carry = np.log(curves.shocks.forward[m] / curves.shocks.spot) / years
+            chains[m, sign] = Chain(years, sign, rate, rate - carry, *_vol_range(listed, rows, curves, m))
+    # All that are listed, for which of them run together has a part in their last digits.
+    fitted = dict(zip(chains, fit_premiums(list(chains.values())), strict=True))
+    return {key: fitted[key] for key in chains if key in wanted}
 
 
 def _vol_range(instruments: Instruments, rows: slice, curves: _Curves, m: int) -> tuple[float, float]:
