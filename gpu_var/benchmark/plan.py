@@ -23,8 +23,8 @@ SCHEMA = 1
 BUDGET = 100.0
 """Seconds after which no other measurement begins."""
 
-_A_BOOK = 8.0
-"""Seconds for the repetitions of one book on one side."""
+_SHARE = {"function": 0.01, "book": 0.08, "scaling": 0.02}
+"""Of the budget, for the repetitions of a function, of one book on one side, and on one number of threads."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +75,9 @@ def bench(
     def left() -> float:
         return budget - (time.perf_counter() - begun)
 
+    def share(of: str) -> float:
+        return min(_SHARE[of] * budget, max(0.0, left()) / 3)
+
     def tell(what: str) -> None:
         progress(what, min(1.0, 1.0 - left() / budget))
 
@@ -85,23 +88,23 @@ def bench(
     tell("functions on one core")
     cpu = load_backend("cpu")
     out["functions"] = {
-        "cpu": functions.measured(functions.cases_of(cpu, "cpu"), out["ceilings"]["cpu"], budget=min(1.0, left() / 20))
+        "cpu": functions.measured(functions.cases_of(cpu, "cpu"), out["ceilings"]["cpu"], budget=share("function"))
     }
     if missing is None:
-        out |= _device(out, tell, left)
+        out |= _device(out, tell, share)
     else:
         out["no_gpu"] = missing
     out["books"] = []
     for size in sizes:
         tell(f"a book of {size.instruments:,} instruments")
-        out["books"].append(_book(size, threads, missing is None, out["books"], left))
+        out["books"].append(_book(size, threads, missing is None, out["books"], left, share))
     out["wins_from"] = wins_from(out["books"])
     out["verdict"] = verdict(out)
     out["seconds"] = time.perf_counter() - begun
     return out
 
 
-def _device(out: dict[str, Any], tell: Callable[[str], None], left: Callable[[], float]) -> dict[str, Any]:
+def _device(out: dict[str, Any], tell: Callable[[str], None], share: Callable[[str], float]) -> dict[str, Any]:
     """The GPU's part of what is measured function by function; the others' parts are kept."""
     tell("ceilings of the GPU")
     device, cuda = current(), load_backend("cuda")
@@ -113,7 +116,7 @@ def _device(out: dict[str, Any], tell: Callable[[str], None], left: Callable[[],
         tell(f"functions on the GPU, {precision}")
         shape = "cpu" if on_host else "cuda"
         cases = functions.cases_of(cuda, shape, precision)
-        measured[name] = functions.measured(cases, ceilings, WatchedDevice(device).wait, budget=min(1.0, left() / 20))
+        measured[name] = functions.measured(cases, ceilings, WatchedDevice(device).wait, budget=share("function"))
         largest = functions.errors(cuda, load_backend("cpu"), precision)
         for row in measured[name]:
             row["largest_error"] = largest.get(row["function"])
@@ -125,7 +128,12 @@ def _device(out: dict[str, Any], tell: Callable[[str], None], left: Callable[[],
 
 
 def _book(
-    size: Size, threads: int, gpu: bool, before: list[dict[str, Any]], left: Callable[[], float]
+    size: Size,
+    threads: int,
+    gpu: bool,
+    before: list[dict[str, Any]],
+    left: Callable[[], float],
+    share: Callable[[str], float],
 ) -> dict[str, Any]:
     """A book on each side, as often as there is time; not at all where that would take too long."""
     row: dict[str, Any] = asdict(size) | {"revaluations": size.revaluations}
@@ -138,9 +146,9 @@ def _book(
     whole = house(size.instruments, size.scenarios, size.accounts, size.positions, size.underlyings)
     ran: dict[str, Ran] = {}
     if "cpu" in wanted:
-        row["cpu"], ran["cpu"] = _cpu(whole, size, threads, left)
+        row["cpu"], ran["cpu"] = _cpu(whole, size, threads, share)
     if "cuda" in wanted:
-        row["cuda"], ran["cuda"] = _cuda(whole, size, threads, left)
+        row["cuda"], ran["cuda"] = _cuda(whole, size, threads, share)
     if len(ran) == 2:
         row["largest_difference"] = _difference(ran["cuda"], ran["cpu"])
     return row
@@ -161,7 +169,7 @@ def _expected(size: Size, before: list[dict[str, Any]], side: str) -> float:
     return float(rates @ [size.underlyings, size.revaluations])
 
 
-def _cpu(whole: House, size: Size, threads: int, left: Callable[[], float]) -> tuple[dict[str, Any], Ran]:
+def _cpu(whole: House, size: Size, threads: int, share: Callable[[str], float]) -> tuple[dict[str, Any], Ran]:
     kept: list[Ran] = []
 
     def all_cores() -> None:
@@ -169,15 +177,17 @@ def _cpu(whole: House, size: Size, threads: int, left: Callable[[], float]) -> t
 
     all_cores()
     cold = kept[0].seconds
-    timing = _repeated(all_cores, cold, left)
-    out = {"cold": cold, "seconds": asdict(timing), "per_second": size.revaluations / timing.median}
-    if threads > 1 and timing.median * threads < min(_A_BOOK, left() / 4):
-        alone = timed(lambda: run(whole, "cpu", 1), runs=5, budget=_A_BOOK / 2, warm_up=0)
-        out["one_thread"] = asdict(alone)
+    timing = _repeated(all_cores, cold, share("book"))
+    out: dict[str, Any] = {"cold": cold, "seconds": asdict(timing), "per_second": size.revaluations / timing.median}
+    out["fewer_threads"] = {
+        str(fewer): asdict(_repeated(lambda fewer=fewer: run(whole, "cpu", fewer), alone, share("scaling")))  # type: ignore[misc]
+        for fewer in (2**i for i in range(16))
+        if fewer < threads and (alone := timing.median * threads / fewer) < share("scaling")
+    }
     return out, kept[0]
 
 
-def _cuda(whole: House, size: Size, threads: int, left: Callable[[], float]) -> tuple[dict[str, Any], Ran]:
+def _cuda(whole: House, size: Size, threads: int, share: Callable[[str], float]) -> tuple[dict[str, Any], Ran]:
     """Cold is the first run of this book: in the first book it has the start of the device and of its kernels in it."""
     kept: list[Ran] = []
 
@@ -186,7 +196,7 @@ def _cuda(whole: House, size: Size, threads: int, left: Callable[[], float]) -> 
 
     on_device()
     cold = kept[0].seconds
-    timing = _repeated(on_device, cold, left)
+    timing = _repeated(on_device, cold, share("book"))
     with use(WatchedDevice(current())) as device:
         assert isinstance(device, WatchedDevice)
         watched = run(whole, "cuda", threads)
@@ -203,9 +213,8 @@ def _cuda(whole: House, size: Size, threads: int, left: Callable[[], float]) -> 
     return out, watched
 
 
-def _repeated(run_it: Callable[[], None], once: float, left: Callable[[], float]) -> Timing:
+def _repeated(run_it: Callable[[], object], once: float, budget: float) -> Timing:
     """The timing of more runs of what took `once` seconds; of that one, where no other fits."""
-    budget = min(_A_BOOK, left() / 3)
     return timed(run_it, budget=budget, warm_up=0) if once < budget else Timing.of([once])
 
 

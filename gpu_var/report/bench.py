@@ -13,7 +13,7 @@ from gpu_var.batch.folder import write_file
 from gpu_var.batch.host import device, thread_count
 from gpu_var.benchmark.plan import bench
 from gpu_var.report import bench_page
-from gpu_var.report.bench_words import FUNCTION, rate, seconds, share
+from gpu_var.report.bench_words import FUNCTION, one_thread, rate, seconds, share
 from gpu_var.report.progress import ProgressBar
 from gpu_var.report.terminal import console
 
@@ -93,7 +93,7 @@ def _books(result: dict[str, Any]) -> Table:
     for row in result["books"]:
         cells = [f"{row[key]:,}" for key in ("instruments", "scenarios", "accounts")]
         cells.append(seconds(row["cpu"]))
-        cells.append(f"{row['cpu']['one_thread']['median']:.3g} s" if "one_thread" in row["cpu"] else "–")
+        cells.append(one_thread(row["cpu"]))
         if gpu:
             of = row["cuda"]
             cells.append(seconds(of))

@@ -7,7 +7,7 @@ import jinja2
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
-from gpu_var.report.bench_words import FUNCTION, UNIT, rate, seconds, share
+from gpu_var.report.bench_words import FUNCTION, UNIT, one_thread, rate, seconds, share
 from gpu_var.report.page import embedded
 
 SIDES = {
@@ -45,6 +45,7 @@ def render(result: dict[str, Any]) -> str:
         rate=rate,
         share=share,
         seconds=seconds,
+        one_thread=one_thread,
         data=embedded(
             {
                 "functions": [

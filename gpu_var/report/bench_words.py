@@ -39,3 +39,9 @@ def seconds(side: dict[str, Any]) -> str:
     of = side["seconds"]
     spread = f" ({of['lower']:.3g} to {of['upper']:.3g}, {of['runs']} runs)" if of["runs"] > 1 else " (1 run)"
     return f"{of['median']:.3g} s{spread}"
+
+
+def one_thread(side: dict[str, Any]) -> str:
+    """`2.9 s` of a book on one thread; a dash where it was not measured."""
+    of = side.get("fewer_threads", {}).get("1")
+    return "–" if of is None else f"{of['median']:.3g} s"
