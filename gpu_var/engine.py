@@ -51,7 +51,7 @@ class Revaluation:
     """What the models' scenarios do to accounts and cells."""
 
     pnl: dict[str, F8]  # model -> (n_accounts, n_scenarios), base currency, gains positive
-    cell_tail: dict[str, Tail]  # model -> (n_cells,); NaN where a cell's P&L is not finite
+    cell_tail: dict[str, Tail]  # model -> (n_cells,); NaN where a cell's P&L is not finite, and for sets not ranked
     failed: dict[int, str]  # cell -> why its P&L is not a number
     direct: set[int]  # underlyings with American options that some scenario prices without a shared fit
     revaluations: int  # instruments × scenarios
@@ -215,23 +215,39 @@ def revalue_block(backend: Backend, precision: str, ready: Ready, block: slice, 
         block: which of the scenarios.
         out: (n_cells, n_scenarios of the block), overwritten.
     """
-    width = block.stop - block.start
-    out[...] = 0.0
-    try:
+
+    def work(part: slice) -> None:
+        own = out[:, part.start - block.start : part.stop - block.start]
+        own[...] = 0.0
+        width = part.stop - part.start
         buffer = backend.empty((max(len(i.kind) for i, _, _ in ready.tiles), width), precision)
         for instruments, prepared, held in ready.tiles:
             tile = buffer[: len(instruments.kind)]
-            backend.revalue(instruments, ready.market, ready.shocks, prepared, block, tile)
-            backend.aggregate(held, tile, out)
+            backend.revalue(instruments, ready.market, ready.shocks, prepared, part, tile)
+            backend.aggregate(held, tile, own)
+
+    halving(backend, block, work, f"{len(out):,} cells and a tile of {backend.TILE:,} instruments")
+
+
+def halving(backend: Backend, block: slice, work: Callable[[slice], None], what: str) -> None:
+    """Work on a block of scenarios; on halves of it where memory is short.
+
+    Args:
+        work: called with a slice of scenarios; may be called again with parts of it.
+        what: there is no memory for, in a single scenario.
+    """
+    width = block.stop - block.start
+    try:
+        work(block)
+        return
     except Exception as error:
         if not backend.out_of_memory(error):
             raise
         if width < 2:
-            size = f"{len(out):,} cells and a tile of {backend.TILE:,} instruments"
-            raise MemoryError(f"no memory is left for {size} in a single scenario") from error
-        middle = block.start + width // 2
-        revalue_block(backend, precision, ready, slice(block.start, middle), out[:, : width // 2])
-        revalue_block(backend, precision, ready, slice(middle, block.stop), out[:, width // 2 :])
+            raise MemoryError(f"no memory is left for {what} in a single scenario") from error
+    middle = block.start + width // 2
+    halving(backend, slice(block.start, middle), work, what)
+    halving(backend, slice(middle, block.stop), work, what)
 
 
 @dataclass(frozen=True)
@@ -331,6 +347,8 @@ class _Loop:
         # A row that is not finite measures as NaN, and harms no other.
         if into.cell_pnl is not None:
             into.cell_pnl[scenarios.model][first + rows.start : first + rows.stop] = self.backend.to_host(pnl)
+        if not scenarios.ranked:
+            return
         measured = measures(self.backend, -pnl, scenarios.samples, self.config.level)
         for column, values in zip(into.cell_tail[scenarios.model], measured, strict=True):
             column[first + rows.start : first + rows.stop] = np.where(sound, values, np.nan)

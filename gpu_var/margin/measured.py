@@ -45,7 +45,7 @@ class Measured(Setting):
     """Accounts in the order of the book, cells as in `engine.Cells`; base currency, losses positive, not floored."""
 
     pnl: dict[str, F8]  # model -> (n_accounts, n_scenarios), the backend's array, gains positive
-    tails: dict[str, Tail]  # model -> (n_accounts,), NaN for a failed account
+    tails: dict[str, Tail]  # model -> (n_accounts,), NaN for a failed account; of sets that are ranked
     cell_tails: dict[str, Tail]  # model -> (n_cells,)
     cell_pnl: dict[str, F8] | None  # model -> (n_cells, n_scenarios) on the host, where it was asked for
     scan: ScanResult | None
@@ -77,6 +77,7 @@ def measure(
     scan: ScanResult | None,
     cell_pnl: dict[str, F8] | None = None,
     notes: Iterable[str] = (),
+    known: tuple[Core, Core] | None = None,
 ) -> Measured:
     """From profit and loss to measures, core and add-ons.
 
@@ -86,17 +87,19 @@ def measure(
         cell_tails: model -> (n_cells,).
         broken_cells: cell -> why its profit and loss is not a number.
         scan: of the same book, where [scan] is enabled.
+        known: the cores of accounts and of cells, where they are not to be found here.
     """
     book, config, cells = setting.book, setting.config, setting.cells
     with np.errstate(over="ignore", invalid="ignore"):
         sensitivity = sensitivities(book, config, cells, setting.valuation, setting.fx)
-        cell_core = core(cell_tails, None if scan is None else scan.cell_amount, config)
+        scanned = None if scan is None else scan.cell_amount
+        cell_core = core(cell_tails, scanned, config) if known is None else known[1]
         extra = add_ons(book, config, cells, sensitivity, cell_core.amount, setting.fx)
         broken_cells = ({} if scan is None else scan.failed) | broken_cells
         failed = _failed_accounts(book, cells, broken_cells, sensitivity, extra)
         tails = _account_tails(setting, pnl, failed)
         amount = None if scan is None else np.where(_marked(failed, len(scan.amount)), np.nan, scan.amount)
-        chosen = core(tails, amount, config)
+        chosen = core(tails, amount, config) if known is None else known[0]
     return Measured(
         **{f.name: getattr(setting, f.name) for f in fields(Setting)},
         pnl=pnl,
@@ -141,6 +144,8 @@ def _account_tails(setting: Setting, pnl: dict[str, F8], failed: dict[int, str])
     for model, values in pnl.items():
         if failed:
             values[list(failed)] = np.nan
+        if not setting.sets[model].ranked:
+            continue
         step = max(1, (1 << 20) // values.shape[1])
         parts = [
             measures(setting.backend, -values[r : r + step], setting.sets[model].samples, setting.config.level)

@@ -12,7 +12,7 @@ from gpu_var.margin.columns import numbers
 from gpu_var.margin.core import BLEND, MEASURED
 from gpu_var.margin.measured import Measured
 from gpu_var.margin.scan import ScanResult
-from gpu_var.tables.book import F8, Bool
+from gpu_var.tables.book import F8, I8, Bool
 
 _PREFIX = {"fhs": "fhs", "monte_carlo": "mc"}
 _OF_ACCOUNTS = {"fhs": ("var", "es", "worst"), "monte_carlo": ("var", "var_se", "es", "es_se", "worst")}
@@ -70,9 +70,9 @@ def worst_scenarios(m: Measured) -> np.ndarray:
             largest = np.nan_to_num(losses, nan=-np.inf).argmax(axis=0)
             for which, other in enumerate(made_of):
                 of = rows[largest == which]
-                out[of] = _labels(m, other)[m.tails[other].scenario[of].astype(np.intp)]
+                out[of] = _labels(m, other, of)
         else:
-            out[rows] = _labels(m, model)[m.tails[model].scenario[rows].astype(np.intp)]
+            out[rows] = _labels(m, model, rows)
     return out
 
 
@@ -156,5 +156,7 @@ def _floored(tails: dict[str, Tail], broken: Bool) -> dict[str, Tail]:
     }
 
 
-def _labels(m: Measured, model: str) -> np.ndarray:
-    return np.array([f"{model}:{name}" for name in m.sets[model].name], dtype=object)
+def _labels(m: Measured, model: str, rows: I8) -> np.ndarray:
+    """The worst scenarios of some accounts, as "model:name"."""
+    chosen, of_row = np.unique(m.tails[model].scenario[rows].astype(np.intp), return_inverse=True)
+    return np.array([f"{model}:{m.sets[model].name[at]}" for at in chosen.tolist()], dtype=object)[of_row]

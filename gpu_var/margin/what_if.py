@@ -1,6 +1,7 @@
 """What if an account traded: its margin before and after, by adding the trades' profit and loss to what it has.
 
-The scenarios, and so the number, are those of a run over the whole book.
+The scenarios, and so the number, are those of a run over the whole book. The bits of an answer depend on the question,
+not on those before it.
 """
 
 import os
@@ -13,6 +14,7 @@ from threadpoolctl import threadpool_limits
 
 from cpu_reference import Tail
 from cpu_reference.price import Valuation
+from cpu_reference.types import FUTURE, OPTION
 from gpu_var import engine
 from gpu_var.backend import Name, load_backend
 from gpu_var.desk import Desk
@@ -24,7 +26,7 @@ from gpu_var.market.checks import check
 from gpu_var.market.factors import Factors, held
 from gpu_var.market.state import underlyings
 from gpu_var.scenarios.model import measures
-from gpu_var.tables.book import F8, I4, I8, Book, Positions
+from gpu_var.tables.book import F8, I4, I8, Book, Bool, Positions
 from gpu_var.tables.config import Config
 from gpu_var.tables.findings import Findings
 from gpu_var.tables.slices import of_accounts, with_trades
@@ -52,6 +54,8 @@ def whole_book(
 class Portfolio:
     """One account, revalued once, to which trades can then be added again and again.
 
+    The first question about an instrument revalues it, unless `open` has done so.
+
     Args:
         whole: the whole book, whose scenarios and factors they are. Instruments that are valued on the way are filled
             into its valuation, which changes no number.
@@ -63,6 +67,8 @@ class Portfolio:
         self._whole, self._row = whole, account
         self._needed = held(whole.book, whole.config.as_of_us)
         self._own = of_accounts(whole.book, np.array([account]))
+        p = whole.book.positions
+        self._others = np.unique(p.instrument[(p.account != account) & (p.quantity != 0.0)])  # what they hold
         self.desk = desk or Desk(
             whole.book,
             whole.config,
@@ -75,7 +81,33 @@ class Portfolio:
         p = self._own.positions
         live = p.quantity != 0.0
         self._underlying, self._cell_pnl = self.desk.pnl(p.instrument[live], p.quantity[live])
-        self.before = self._measured(self._own, self._cell_pnl)
+        setting = self._setting(self._own)
+        tails, broken = _tails(setting, self._cell_pnl, np.arange(len(self._underlying)))
+        self._broken = {int(self._underlying[cell]): why for cell, why in broken.items()}
+        self.before = self._measured(setting, self._cell_pnl, tails, broken)
+
+    def open(self, progress: engine.Progress = engine.nothing) -> None:
+        """Revalue everything listed on the underlyings that the account holds, as far as the desk has room for it, so
+        that no question about it has to. For an account that holds nothing: on all that anybody holds.
+
+        Costs about as much as a run over as many instruments.
+        """
+        book = self._whole.book
+        owner = book.instruments.underlying
+        owners = self._underlying if len(self._underlying) else owner[book.held]
+        listed = np.flatnonzero(np.isin(owner, owners) & self._reachable())
+        self._value(listed)
+        self.desk.open(listed, progress)
+
+    def _reachable(self) -> Bool:
+        """(n_instruments,): a trade in it keeps the risk factors, if nothing is sold out."""
+        book, needed = self._whole.book, self._needed
+        i, owner = book.instruments, book.instruments.underlying
+        live = i.expiry > self._whole.config.as_of_us
+        wanting = (needed.underlying | book.cash)[owner]
+        wanting &= needed.forward[owner] | ~(live & ((i.kind == FUTURE) | (i.kind == OPTION)))
+        wanting &= needed.option[owner] | ~(live & (i.kind == OPTION))
+        return np.asarray(wanting & (owner >= 0))
 
     def keeps_factors(self, instruments: I8, quantities: F8) -> bool:
         """Whether the whole book concerns the same risk factors after these trades.
@@ -96,8 +128,15 @@ class Portfolio:
         if not np.isin(closed, was).any():
             return True
         # Something is sold out: it matters where nobody else holds the like.
-        whole = with_trades(self._whole.book, self._row, instruments, quantities)
-        left = vars(held(whole, as_of))
+        everyone = replace(
+            own,
+            positions=Positions(
+                np.zeros(len(self._others) + len(after.instrument), np.int32),
+                np.concatenate([self._others, after.instrument]),
+                np.concatenate([np.ones(len(self._others)), after.quantity]),
+            ),
+        )
+        left = vars(held(everyone, as_of))
         return all((left[name] == old[name]).all() for name in left)
 
     def after(self, instruments: I8, quantities: F8) -> Measured:
@@ -112,11 +151,27 @@ class Portfolio:
         """
         if not self.keeps_factors(instruments, quantities):
             return self._drawn_anew(instruments, quantities)
-        book = with_trades(self._own, 0, instruments, quantities)
         traded, of_trade = np.unique(instruments, return_inverse=True)
         amounts = np.asarray(np.bincount(of_trade, quantities, len(traded)), dtype=np.float64)
         underlying, moved = self.desk.pnl(traded, amounts)
-        return self._measured(book, self._added(book, underlying, moved))
+        setting = self._setting(with_trades(self._own, 0, instruments, quantities))
+        cell_pnl = self._added(setting.book, underlying, moved)
+        return self._measured(setting, cell_pnl, *self._tails_after(setting, underlying, cell_pnl))
+
+    def _tails_after(
+        self, setting: Setting, moved: I4, cell_pnl: dict[str, F8]
+    ) -> tuple[dict[str, Tail], dict[int, str]]:
+        """The tails of the cells after trades, and why some have none: only those of the underlyings that moved have
+        changed."""
+        left = setting.cells.underlying
+        stays = ~np.isin(left, moved)
+        was = np.searchsorted(self._underlying, left[stays])
+        tails, broken = _tails(setting, cell_pnl, np.flatnonzero(~stays))
+        for model, tail in tails.items():
+            for new, old in zip(tail, self.before.cell_tails[model], strict=True):
+                new[stays] = old[was]
+        still = {cell: self._broken[u] for cell, u in enumerate(left.tolist()) if stays[cell] and u in self._broken}
+        return tails, broken | still
 
     def _added(self, book: Book, underlying: I4, moved: dict[str, F8]) -> dict[str, F8]:
         """model -> (n_cells, n_scenarios) of the account after its trades; a cell is an underlying of it."""
@@ -126,7 +181,8 @@ class Portfolio:
             total = np.zeros((len(left), old.shape[1]))
             for owner, values in ((self._underlying, old), (underlying, moved[model])):
                 kept = np.isin(owner, left)
-                total[np.searchsorted(left, owner[kept])] += values[kept]
+                with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is named where it is measured
+                    total[np.searchsorted(left, owner[kept])] += values[kept]
             out[model] = total
         return out
 
@@ -142,34 +198,52 @@ class Portfolio:
         traded = whole_book(book, whole.config, factors, backend=name, precision=whole.precision, threads=whole.threads)
         return Portfolio(traded, self._row).before
 
-    def _measured(self, book: Book, cell_pnl: dict[str, F8]) -> Measured:
-        """The account as it stands in `book`, the whole book's market and scenarios with its positions alone."""
-        whole, valuation = self._whole, self._whole.valuation
-        rows = np.flatnonzero(book.held)
-        new = rows[np.isnan(valuation.price[rows])]
-        if new.size:
-            with ThreadPoolExecutor(whole.threads) as pool:
-                engine.value_into(valuation, book, whole.config, new, whole.backend, pool)
+    def _setting(self, book: Book) -> Setting:
+        """The whole book's market and scenarios with the positions of `book`, valued, alone."""
+        whole, rows = self._whole, np.flatnonzero(book.held)
+        self._value(rows)
         parts = underlyings(book, whole.config, rows) if whole.config.scan is not None else []
         own = {f.name: getattr(whole, f.name) for f in fields(Setting)}
-        setting = Setting(**own | {"book": book, "cells": engine.cells_of(book), "parts": parts})
-        tails, broken = _tails(setting, cell_pnl)
-        pnl = {model: whole.backend.to_device(values.sum(axis=0)[None]) for model, values in cell_pnl.items()}
+        return Setting(**own | {"book": book, "cells": engine.cells_of(book), "parts": parts})
+
+    def _value(self, rows: I8) -> None:
+        """Prices and Greeks of what has none, together with all others on the same underlyings that have none: American
+        options of a chain share their boundaries, and the last bits of a Greek are not to depend on who asked first.
+        """
+        whole, price = self._whole, self._whole.valuation.price
+        new = rows[np.isnan(price[rows])]
+        if new.size:
+            owner = whole.book.instruments.underlying
+            beside = np.flatnonzero(np.isin(owner, owner[new]) & np.isnan(price))
+            with ThreadPoolExecutor(whole.threads) as pool:
+                engine.value_into(whole.valuation, whole.book, whole.config, beside, whole.backend, pool)
+
+    def _measured(
+        self, setting: Setting, cell_pnl: dict[str, F8], tails: dict[str, Tail], broken: dict[int, str]
+    ) -> Measured:
+        """The account with the positions of `setting`."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            pnl = {model: setting.backend.to_device(values.sum(axis=0)[None]) for model, values in cell_pnl.items()}
         return measure(setting, pnl, tails, broken, scan_of(setting), cell_pnl)
 
 
-def _tails(setting: Setting, cell_pnl: dict[str, F8]) -> tuple[dict[str, Tail], dict[int, str]]:
-    """The tails of cells, and why some have none."""
+def _tails(setting: Setting, cell_pnl: dict[str, F8], cells: I8) -> tuple[dict[str, Tail], dict[int, str]]:
+    """The tails of some cells, NaN for the others, and why some have none."""
     broken: dict[int, str] = {}
     tails = {}
     for model, pnl in cell_pnl.items():
-        finite = np.isfinite(pnl)
-        for cell in np.flatnonzero(~finite.all(axis=1)).tolist():
+        of, own = setting.sets[model], pnl[cells]
+        finite = np.isfinite(own)
+        for at in np.flatnonzero(~finite.all(axis=1)).tolist():
+            cell = int(cells[at])
             name = setting.book.underlyings.name[int(setting.cells.underlying[cell])].as_py()
-            where = setting.sets[model].name[int(np.flatnonzero(~finite[cell])[0])]
+            where = of.name[int(np.flatnonzero(~finite[at])[0])]
             broken.setdefault(cell, f"profit and loss on {name} is not finite in {model}:{where}")
-        losses, samples = setting.backend.to_device(-pnl), setting.sets[model].samples
-        tails[model] = measures(setting.backend, losses, samples, setting.config.level)
+        tails[model] = Tail(*(np.full(len(pnl), np.nan) for _ in Tail._fields))
+        if of.ranked:
+            measured = measures(setting.backend, setting.backend.to_device(-own), of.samples, setting.config.level)
+            for column, values in zip(tails[model], measured, strict=True):
+                column[cells] = values
     return tails, broken
 
 
@@ -200,7 +274,7 @@ def what_if(m: Setting, trades: pa.Table, account: str | None, kept: dict[int, P
     Args:
         m: a run.
         trades: columns instrument and quantity, and account unless all are of `account`.
-        kept: the portfolios of earlier calls by row of the account; added to.
+        kept: the portfolios of earlier calls by row of the account; added to, and opened.
 
     Returns:
         Columns account and those of `comparison`; accounts in the order of the run.
@@ -213,6 +287,7 @@ def what_if(m: Setting, trades: pa.Table, account: str | None, kept: dict[int, P
     for row in np.unique(owner).tolist():
         if row not in kept:
             kept[row] = Portfolio(m, row, next(iter(kept.values())).desk if kept else None)
+            kept[row].open()
         own = owner == row
         table = comparison(kept[row].before, kept[row].after(instrument[own], quantity[own]))
         names = pa.array([m.book.accounts.name[row].as_py()] * table.num_rows, pa.string())

@@ -21,6 +21,7 @@ class ScenarioSet:
     steady: tuple[str, ...] = ()  # factors whose returns do not vary, though they are not 0
     samples: int = 1  # scenario i belongs to sub-sample i mod `samples`, over which the measures are averaged
     notes: tuple[str, ...] = ()  # what making them had to say
+    ranked: bool = True  # accounts and cells are measured by their tails; False: profit and loss alone is wanted
 
 
 def measures(backend: Backend, losses: F8, samples: int, level: float) -> Tail:

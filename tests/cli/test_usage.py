@@ -29,8 +29,8 @@ def test_help_lists_the_commands_there_are(capsys):
     assert main(["--help"]) == 0
     listed = capsys.readouterr().out.split("Commands:")[1].splitlines()
     names = [line.split()[0] for line in listed if line.startswith("  ") and line[2] != " "]
-    methods = ["report", "explain", "what-if", "compare", "procyclicality", "preset"]
-    assert names == [*COMMANDS[:-1], *methods, COMMANDS[-1]]
+    methods = ["report", "explain", "what-if", "compare", "procyclicality", "stress", "preset"]
+    assert names == [*COMMANDS[:-1], *methods, COMMANDS[-1], "bench"]
 
 
 def test_version(capsys):

@@ -109,6 +109,22 @@ def test_a_first_trade_in_an_underlying_draws_other_scenarios(books):
     assert got["margin"]["change"] > 0.0
 
 
+def test_selling_the_last_of_an_underlying_draws_other_scenarios(books):
+    """Whether another account holds it decides; the account's own other positions do not."""
+    book, config = gv.read_book(books["eth"]), configured(books["eth"], {})
+    names = book.instruments.name.to_pylist()
+    btc = book.underlyings.name.to_pylist().index("BTC")
+    on_btc = book.instruments.underlying[book.positions.instrument] == btc
+    none = replace(book, positions=replace(book.positions, quantity=np.where(on_btc, 0.0, book.positions.quantity)))
+    last, sold = np.array([names.index("BTC")]), np.array([-3.0])
+    alone = with_trades(none, 2, last, -sold)
+    for whole, other in ((alone, True), (with_trades(alone, 4, last, -sold), False)):
+        run = gv.run(whole, config)
+        check(run, whole, config, 2, last, sold)
+        factors = run._portfolios[2].after(last, sold).factors.names
+        assert (factors != run.measured.factors.names) == other
+
+
 def test_an_account_without_positions_and_trades_that_net_to_nothing(books):
     book, config = gv.read_book(books["eth"]), configured(books["eth"], {})
     empty = replace(
