@@ -40,6 +40,7 @@ def book(directory: Path) -> Path:
     others = _perpetuals(chain, sensitivity.delta, holdings, bitcoin, rng)
     exposure = np.abs(holdings.options) @ np.abs(sensitivity.delta) * chain.spot
     exposure += FACE["ETH"] * np.abs(others["ETH-PERPETUAL"]) + FACE["BTC"] * np.abs(others["BTC-PERPETUAL"])
+    accounts = folder.accounts(holdings.account, rng)
     tables = {
         "positions": folder.positions(chain, holdings, others),
         "instruments": folder.instruments(
@@ -75,10 +76,11 @@ def book(directory: Path) -> Path:
         ),
         "vols": folder.vols(chain, "ETH", rows, iv),
         "history": _history(),
-        "accounts": folder.accounts(holdings.account, rng),
+        "accounts": accounts,
+        "members": folder.members(accounts, holdings.account, exposure),
         "collateral": folder.collateral(holdings.account, exposure, "ETH", chain.spot),
     }
-    return folder.write(directory / NAME, tables, f"{NAME}.toml")
+    return folder.write(directory / NAME, tables)
 
 
 def read_chain(table: pa.Table) -> Chain:

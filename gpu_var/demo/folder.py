@@ -14,15 +14,16 @@ from gpu_var.demo.source import DATA, F8
 from gpu_var.demo.strategies import Holdings
 
 
-def write(folder: Path, tables: Mapping[str, pa.Table], configuration: str) -> Path:
-    """`folder` with a NAME.csv for each table, and the shipped file `configuration` as its margin.toml."""
+def write(folder: Path, tables: Mapping[str, pa.Table]) -> Path:
+    """`folder` with a NAME.csv a table, and the shipped files of its name as margin.toml and scenarios.toml."""
     folder.mkdir(parents=True, exist_ok=True)
     plain = pyarrow.csv.WriteOptions(include_header=False, quoting_style="none")
     for name, table in tables.items():
         with (folder / f"{name}.csv").open("wb") as file:
             file.write((",".join(table.column_names) + "\n").encode())  # pyarrow would quote the names
             pyarrow.csv.write_csv(table, file, plain)
-    shutil.copyfile(DATA / configuration, folder / "margin.toml")
+    shutil.copyfile(DATA / f"{folder.name}.toml", folder / "margin.toml")
+    shutil.copyfile(DATA / f"{folder.name}.scenarios.toml", folder / "scenarios.toml")
     return folder
 
 
@@ -90,6 +91,23 @@ def collateral(names: Sequence[str], exposure: F8, underlying: str, spot: float)
         }
     )
     return table.filter(pa.array(cash > 0))
+
+
+def members(accounts: pa.Table, names: Sequence[str], exposure: F8) -> pa.Table:
+    """Each clearing member's contribution to the default fund: a hundredth of the gross delta exposure (a,) of its
+    accounts in US dollars, rounded up to a hundred thousand. The first two members are one group."""
+    of = dict(zip(names, exposure.tolist(), strict=True))
+    total: dict[str, float] = {}
+    for account, member in zip(accounts["account"].to_pylist(), accounts["member"].to_pylist(), strict=True):
+        total[member] = total.get(member, 0.0) + of[account]
+    ordered = sorted(total)
+    return pa.table(
+        {
+            "member": ordered,
+            "group": ["harbour-group" if member in ("member-1", "member-2") else "" for member in ordered],
+            "contribution": [float(np.ceil(0.01 * total[member] / 1e5) * 1e5) for member in ordered],
+        }
+    )
 
 
 def vols(chain: Chain, underlying: str, rows: Index, iv: F8) -> pa.Table:

@@ -42,6 +42,7 @@ def book(directory: Path) -> Path:
     others = _stocks(chain, sensitivity.delta, holdings, index, rng)
     exposure = np.abs(holdings.options) @ np.abs(sensitivity.delta) * chain.multiplier * chain.spot
     exposure += np.abs(np.minimum(others["GOOG"], 0)) * chain.spot + np.abs(np.minimum(others["SPY"], 0)) * index
+    accounts = folder.accounts(holdings.account, rng)
     tables = {
         "positions": folder.positions(chain, holdings, others),
         "instruments": folder.instruments(
@@ -64,10 +65,11 @@ def book(directory: Path) -> Path:
         "rates": pa.table({"currency": ["USD"] * len(days), "expiry": days, "rate": np.round(rates, 8)}),
         "vols": folder.vols(chain, "GOOG", rows, iv),
         "history": _history(),
-        "accounts": folder.accounts(holdings.account, rng),
+        "accounts": accounts,
+        "members": folder.members(accounts, holdings.account, exposure),
         "collateral": folder.collateral(holdings.account, exposure, "GOOG", chain.spot),
     }
-    return folder.write(directory / NAME, tables, f"{NAME}.toml")
+    return folder.write(directory / NAME, tables)
 
 
 def _as_of() -> arrow.Arrow:

@@ -134,7 +134,6 @@ def measured(
     threads: int | None = None,
     progress: engine.Progress = engine.nothing,
     sets: Sequence[ScenarioSet] | None = None,
-    more: Sequence[ScenarioSet] = (),
     keep_cells: bool = False,
     stage: _Stages | None = None,
 ) -> Measured:
@@ -142,7 +141,6 @@ def measured(
 
     Args:
         sets: the scenarios, those of the configuration unless given.
-        more: auxiliary scenarios besides these, which bring nothing to core.
         keep_cells: whether the profit and loss of every cell is kept as well: for the books of few accounts.
     """
     stage = stage or _Stages(progress)
@@ -154,7 +152,6 @@ def measured(
         try:
             with stage("scenarios"):
                 used = scenario_sets(book, config, factors, computes, pool) if sets is None else list(sets)
-                used += more
             with stage("greeks"):
                 cells = engine.cells_of(book)
                 valuation, parts = engine.value(book, config, np.flatnonzero(book.held), computes, pool)

@@ -33,8 +33,12 @@ __all__ = ["check", "load", "window"]
 MEMORY_SHARE = 0.8
 
 
-def load(book: str | Path, config: str | Path | None = None) -> tuple[Book, Config, Factors, Findings]:
+def load(
+    book: str | Path, config: str | Path | None = None, *, store: bool = False
+) -> tuple[Book, Config, Factors, Findings]:
     """Read and check a book and its configuration (`config`, else margin.toml in the book's folder).
+
+    With `store`, positions in Parquet or Arrow are kept in a file and never all in memory.
 
     What comes back has been found sound; the findings then hold notes alone. Raises `InputError` with everything that
     is wrong, in the configuration, in any table, and between them.
@@ -51,6 +55,7 @@ def load(book: str | Path, config: str | Path | None = None) -> tuple[Book, Conf
         needs_history=parsed is not None and parsed.needs_history and not no_model,
         sources=None if parsed is None else parsed.sources,
         unsure="sources" in refused,
+        store=store,
     )
     factors = check(draft.book, parsed, findings, draft.broken | refused) if parsed else None
     findings.raise_if_any()

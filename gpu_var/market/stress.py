@@ -7,14 +7,12 @@ import numpy as np
 import numpy.typing as npt
 
 from gpu_var.market.factors import Factors
-from gpu_var.market.patterns import matches, nearest_name
-from gpu_var.market.unobserved import owner_of, owners
+from gpu_var.market.moves import Checked, Meant, still_forwards
 from gpu_var.tables.book import F8, Book, History
 from gpu_var.tables.config import Config
 from gpu_var.tables.config_models import StressScenario
 from gpu_var.tables.files import CONFIG
-from gpu_var.tables.findings import Findings, escaped, listed, shown
-from gpu_var.tables.schema import factor_kind
+from gpu_var.tables.findings import Findings, listed, shown
 from gpu_var.tables.times import DAY_US
 
 Rows = npt.NDArray[np.intp]
@@ -53,55 +51,27 @@ def stretches(history: History, config: Config) -> list[Stretch]:
 
 def written_shocks(scenario: StressScenario, names: tuple[str, ...]) -> F8:
     """(n_factors,) what a scenario says of a factor: the last of its patterns that the name matches; NaN for none."""
-    out = np.full(len(names), np.nan)
-    for pattern, shock in scenario.shocks.items():
-        out[[matches(pattern, name) for name in names]] = shock
-    return out
+    return Meant(names).last(scenario.shocks)
 
 
 def check_scenarios(book: Book, config: Config, factors: Factors, findings: Findings) -> None:
     """Findings for shocks of unknown factors, and for falls of 100 % and more; notes on what will not move."""
     if config.stress is None:
         return
-    others = owners(book, config)[1]
-    idle: dict[str, None] = {}
+    meant = Meant(factors.names)
+    checked = Checked(book, config, factors, meant, findings)
+    place = f"{CONFIG}, key stress.scenario.shocks"
     for scenario in config.stress.scenario:
-        place = f"{CONFIG}, key stress.scenario.shocks"
+        of = f" of {shown(scenario.name)}"
         for pattern, shock in scenario.shocks.items():
-            at = np.array([matches(pattern, name) for name in factors.names], np.bool_)
-            if not at.any():
-                kind = factor_kind(pattern)
-                if pattern in ("*", f"{kind}:*") or any(matches(owner_of(pattern), name) for name in others):
-                    idle[pattern] = None
-                    continue
-                near = nearest_name(pattern, factors.names)
-                hint = f"; the nearest is {shown(near)}" if near else ""
-                text = f"{shown(pattern)} of {shown(scenario.name)} is no factor{hint}; expected a factor, or a pattern"
-                findings.error(CONFIG, text, place=place)
-            relative = at & ~factors.additive
-            if shock <= -1.0 and relative.any():
-                name = factors.names[int(np.flatnonzero(relative)[0])]
-                text = (
-                    f"{shown(pattern)} of {shown(scenario.name)}: {shock:g} leaves nothing of {escaped(name)}; "
-                    "expected a relative change > -1"
-                )
-                findings.error(CONFIG, text, place=place)
-        said = ~np.isnan(written_shocks(scenario, factors.names))
-        _about_forwards(scenario.name, said, factors, findings)
-    if idle:
-        findings.note(f"{CONFIG}: shocks of [stress] that concern nothing that is held: {listed(idle)}")
-
-
-def _about_forwards(name: str, said: npt.NDArray[np.bool_], factors: Factors, findings: Findings) -> None:
-    """A note where a scenario moves a spot alone, though the underlying has factors for its forwards."""
-    still = [
-        factors.names[curve.factor[0]].rpartition(":")[0]
-        for spot, curve in zip(factors.spot, factors.forward, strict=True)
-        if spot >= 0 and said[spot] and len(curve.factor) and not said[curve.factor].any()
-    ]
-    if still:
-        moved = f"stress scenario {shown(name)} moves a spot and not its forward: factors"
-        findings.note(f"{moved}, so that forwards stay where they are: {listed(still)}")
+            if checked.known(pattern, of, CONFIG, place):
+                checked.falls(pattern, shock, of, CONFIG, place)
+        still = still_forwards(~np.isnan(meant.last(scenario.shocks)), factors)
+        if still:
+            moved = f"stress scenario {shown(scenario.name)} moves a spot and not its forward: factors"
+            findings.note(f"{moved}, so that forwards stay where they are: {listed(still)}")
+    if checked.idle:
+        findings.note(f"{CONFIG}: shocks of [stress] that concern nothing that is held: {listed(checked.idle)}")
 
 
 def check_periods(book: Book, config: Config, findings: Findings) -> None:

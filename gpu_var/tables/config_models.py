@@ -1,8 +1,9 @@
 """[fhs], [monte_carlo] and [stress]: the models that make scenarios."""
 
 import datetime
+from collections.abc import Mapping
 from itertools import pairwise
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
@@ -16,9 +17,12 @@ PERIOD = "period:"
 """How the names of the scenarios of `stress.period` begin."""
 
 
-def _patterns(value: dict[str, float]) -> dict[str, float]:
-    """Patterns of factors' names: * and ? and [...] as in a shell."""
-    for pattern in value:
+_Table = TypeVar("_Table", bound=Mapping[str, Any] | None)
+
+
+def factor_patterns(value: _Table) -> _Table:
+    """A table whose keys are patterns of factors' names: * and ? and [...] as in a shell."""
+    for pattern in value if value is not None else ():
         kind, colon, _ = pattern.partition(":")
         if pattern != "*" and not (colon and kind in FACTORS):
             near = nearest(kind, FACTORS) if colon else None
@@ -51,7 +55,7 @@ class Fhs(ConfigTable):
     correlation_shrinkage: Annotated[float, expected("a number from 0 to 1", ge=0, le=1)] = 0.0
     horizon: Annotated[Literal["scale", "overlapping"], expected("'scale' or 'overlapping'")] = "scale"
 
-    _known = field_validator("volatility_floor")(_patterns)
+    _known = field_validator("volatility_floor")(factor_patterns)
 
     @model_validator(mode="after")
     def _agrees(self) -> "Fhs":
@@ -83,7 +87,7 @@ class MonteCarlo(ConfigTable):
     dof: Annotated[float | None, expected("a number > 2, with copula 'student_t'", gt=2)] = None
     dependence_addon: Annotated[float | None, expected("a number from 0 to 1", ge=0, le=1)] = None
 
-    _known = field_validator("volatility_floor")(_patterns)
+    _known = field_validator("volatility_floor")(factor_patterns)
 
     @model_validator(mode="after")
     def _agrees(self) -> "MonteCarlo":
@@ -111,7 +115,7 @@ class StressScenario(ConfigTable):
     ]
 
     _checked = field_validator("name")(_name)
-    _known = field_validator("shocks")(_patterns)
+    _known = field_validator("shocks")(factor_patterns)
 
 
 def _date(value: object) -> datetime.date:
