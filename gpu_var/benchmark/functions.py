@@ -42,6 +42,7 @@ def measured(
             {
                 "function": case.name,
                 "elements": case.elements,
+                "needs": case.needs,
                 "seconds": asdict(timing),
                 "per_second": case.elements / timing.median,
                 "binds": binds,

@@ -82,7 +82,12 @@ def bench(
         progress(what, min(1.0, 1.0 - left() / budget))
 
     missing = unavailable()
-    out: dict[str, Any] = {"schema": SCHEMA, "version": __version__, "machine": machine.host_facts(threads, model)}
+    out: dict[str, Any] = {
+        "schema": SCHEMA,
+        "version": __version__,
+        "machine": machine.host_facts(threads, model),
+        "budget": budget,
+    }
     tell("ceilings of the CPU")
     out["ceilings"] = {"cpu": machine.host_ceilings()}
     tell("functions on one core")
