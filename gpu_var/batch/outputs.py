@@ -1,7 +1,7 @@
 """The files of a run, in bytes that depend on their content alone."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from io import IOBase
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -16,10 +16,23 @@ from gpu_var.batch.errors import UsageError
 
 SUFFIXES = (".csv", ".parquet", ".arrow")
 
+ROW_GROUP = 1 << 20
+"""Rows of a row group of the Parquet files."""
+
 
 def write_parquet(table: pa.Table, stream: BinaryIO) -> None:
     """Parquet 2.6, zstd, one row group a million rows; no time stands in the file."""
-    pq.write_table(table, stream, version="2.6", compression="zstd", row_group_size=1 << 20)
+    write_pieces(iter([table]), stream)
+
+
+def write_pieces(pieces: Iterator[pa.Table], stream: BinaryIO) -> None:
+    """As `write_parquet`, and to the same bytes, of a table in pieces: all but the last one of `ROW_GROUP` rows."""
+    piece = next(pieces)
+    with pq.ParquetWriter(stream, piece.schema, version="2.6", compression="zstd") as writer:
+        while piece.num_columns:
+            writer.write_table(piece, row_group_size=ROW_GROUP)
+            del piece  # before the next one is made
+            piece = next(pieces, pa.table({}))
 
 
 def write_arrow(table: pa.Table, stream: BinaryIO) -> None:

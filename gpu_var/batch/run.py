@@ -1,7 +1,6 @@
 """A run: a book and a configuration become margins, and files."""
 
 import json
-import platform
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -20,8 +19,10 @@ from gpu_var.backend import Name
 from gpu_var.batch.executors import Executor
 from gpu_var.batch.fingerprint import hashes, sha256
 from gpu_var.batch.folder import RUN, OutputFolder, output_folder, refuse_in_book
-from gpu_var.batch.host import device, resolve_backend, thread_count, versions
-from gpu_var.batch.outputs import pnl_table, write_arrow, write_json, write_parquet
+from gpu_var.batch.host import resolve_backend, thread_count
+from gpu_var.batch.kept import Kept
+from gpu_var.batch.outputs import pnl_table, write_arrow, write_json, write_pieces
+from gpu_var.batch.record import provenance
 from gpu_var.batch.sharded import requirement
 from gpu_var.batch.store import Store
 from gpu_var.engine import Progress, nothing
@@ -47,7 +48,7 @@ class Run:
     P&L (n_accounts, n_scenarios) in the order of `margin`, gains positive, and `scenarios` the names of its columns.
     """
 
-    tables: Mapping[str, pa.Table]
+    tables: Kept
     notes: list[str]
     pnl: Mapping[str, npt.NDArray[np.float64]]
     scenarios: Mapping[str, list[str]]
@@ -84,7 +85,9 @@ class Run:
 
         `trades` has the columns instrument and quantity (signed contracts) and, unless they are all of `account`,
         account. Returns the columns account, component, before, after, change, in base currency: the numbers of a run
-        over the book that has traded. Raises `InputError` for what the book does not have.
+        over the book that has traded. The first question about an account takes seconds, in which everything that is
+        listed on its underlyings is revalued; later ones take milliseconds. Raises `InputError` for what the book does
+        not have.
         """
         table = trades if isinstance(trades, pa.Table) else pa.table(dict(trades))
         return what_if(self.measured, table, account, self._portfolios)
@@ -112,8 +115,8 @@ class Run:
         """As `write`, into a folder that is locked already; `more` is what `run.json` says besides."""
         begun = time.perf_counter()
         files: dict[str, Callable[[BinaryIO], object]] = {
-            f"{name}.parquet": partial(write_parquet, table)
-            for name, table in self.tables.items()
+            f"{name}.parquet": partial(write_pieces, self.tables.pieces(name))
+            for name in self.tables
             if pnl or name != DIAGNOSTICS
         }
         if pnl:
@@ -125,38 +128,19 @@ class Run:
             files["report.html"] = lambda stream: stream.write(text)
         for name, write in files.items():
             folder.write(name, write)
-        facts = (
-            dict(more or {})
-            | self.facts()
-            | {
-                "pnl": pnl,
-                "outputs": {name: sha256(folder.written(name)) for name in sorted(files)},
-            }
-        )
+        facts = dict(more or {}) | self.facts(pnl)
+        facts["outputs"] = {name: sha256(folder.written(name)) for name in sorted(files)}
         facts["timings"] |= {"writing": time.perf_counter() - begun}
         folder.write(RUN, partial(write_json, facts))
         return folder.publish()
 
-    def facts(self) -> dict[str, Any]:
-        """What `run.json` says but for the outputs."""
-        monte_carlo = self.config.monte_carlo
-        return {
-            "version": __version__,
-            "versions": versions(),
-            "backend": self.backend,
-            "device": device(self.backend),
-            "precision": self.precision,
-            "threads": self.threads,
-            "seeds": {} if monte_carlo is None else {"monte_carlo": monte_carlo.seed},
-            "book": str(self.book),
-            "inputs": dict(self.inputs),
-            "config": plain(self.config),
+    def facts(self, pnl: bool = False) -> dict[str, Any]:
+        """What `run.json` says but for the outputs; `pnl` is whether they have the profit and loss."""
+        known = provenance(self.plan(pnl), self.backend, self.threads, self.book, self.started, self.notes)
+        return known | {
             "counts": dict(self.counts),
             "shards": dict(self.shards),
-            "notes": self.notes,
             "timings": dict(self.timings),
-            "host": platform.node(),
-            "started": self.started.isoformat(timespec="seconds"),
             "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         }
 

@@ -7,7 +7,6 @@ from contextlib import closing
 from dataclasses import dataclass
 
 import numpy as np
-import pyarrow as pa
 from threadpoolctl import threadpool_limits
 
 from cpu_reference.price import Valuation
@@ -15,6 +14,7 @@ from gpu_var import engine
 from gpu_var.backend import Backend, Name, load_backend
 from gpu_var.batch.assembly import Assembly
 from gpu_var.batch.executors import Executor, Local
+from gpu_var.batch.kept import Kept
 from gpu_var.batch.plan import Plan, plan_shards
 from gpu_var.batch.shards import Market, Revaluing, Shard, Valuing, fill
 from gpu_var.batch.store import Arrays, Nowhere, Store, size_of
@@ -38,7 +38,7 @@ FOLD = 4
 class Outcome:
     """The result of a run; see `run.Run`."""
 
-    tables: dict[str, pa.Table]
+    tables: Kept
     pnl: dict[str, F8]
     scenarios: dict[str, list[str]]
     notes: list[str]
@@ -79,7 +79,7 @@ def requirement(
         telling.begin("scenarios")
         sets = _scenarios(whole, config, factors, computes, count)
         n_scenarios = sum(len(s.name) for s in sets)
-        plan = plan_shards(whole, config, n_scenarios)
+        plan = plan_shards(whole, config, n_scenarios, backend)
         market = Market(nobodys(whole), config, factors, tuple(sets), backend, precision)
         setting = Setting(
             whole,
@@ -89,12 +89,12 @@ def requirement(
             count,
             precision,
             {s.model: s for s in sets},
-            engine.cells_of(whole),
+            engine.cells_of(nobodys(whole)),
             _unvalued(whole),
             [],
         )
         course = _Course(setting, plan, market, store or Nowhere(), executor or Local(count), telling)
-        return course.run(len(book.positions.quantity))
+        return course.run(int(book.positions_by_account.sum()))
 
 
 def _scenarios(book: Book, config: Config, factors: Factors, backend: Backend, threads: int) -> list[ScenarioSet]:
@@ -258,9 +258,11 @@ class _Course:
 
     def _measured(self, accounts: range, totals: Totals) -> Measured:
         s = self._setting
-        book = s.book if len(self._plan.chunks) == 1 else of_accounts(s.book, np.arange(accounts.start, accounts.stop))
+        book = s.book
+        if len(self._plan.chunks) > 1 or book.stored is not None:
+            book = of_accounts(book, np.arange(accounts.start, accounts.stop))
         parts = underlyings(book, s.config, np.flatnonzero(book.held)) if s.config.scan is not None else []
-        cells = s.cells if book is s.book else engine.cells_of(book)
+        cells = engine.cells_of(book)
         own = Setting(book, s.config, s.factors, s.backend, s.threads, s.precision, s.sets, cells, s.valuation, parts)
         scanned = scan_of(own)
         pnl, tails, failed = totals.take()

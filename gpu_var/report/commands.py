@@ -105,7 +105,7 @@ def _run(
     count = thread_count(threads)
     refuse_early(out, mode)
     started = datetime.now(UTC)
-    loaded = load_book(folder, config, quiet, hashed=True, watch=watch)
+    loaded = load_book(folder, config, quiet, hashed=True, watch=watch, store=True)
     resolved = resolve_backend(backend, precision)
     before = None if previous is None else previous_run(previous, loaded.config.base_currency)
     asked = plan(loaded.config, loaded.inputs, resolved, precision, pnl)
@@ -115,7 +115,12 @@ def _run(
             if target is None:
                 return None
             begun = True
-            with recorded(target, watch, provenance(asked, resolved, count, folder, started, loaded.notes)):
+            changed = [f"{out / name} is not what the run wrote; the run is computed again" for name in target.changed]
+            show_notes(changed, quiet, watch)
+            with (
+                last_words(partial(_unfinished, out)),
+                recorded(target, watch, provenance(asked, resolved, count, folder, started, loaded.notes)),
+            ):
                 result = compute(
                     loaded.book,
                     loaded.config,
@@ -139,19 +144,23 @@ def _run(
                 result.write_into(target, pnl, partial(page.render, previous=before), ended)
     except KeyboardInterrupt:
         if begun:
-            print(f"{out} has no new result yet; the same command with --resume finishes it", file=sys.stderr)
+            _unfinished(out)
         raise
     show_notes([*result.notes[len(loaded.notes) :], *resumed(result, spoilt)], quiet, watch)
     return result
 
 
+def _unfinished(out: Path, _exit_code: int = 0) -> None:
+    print(f"{out} has no new result yet; the same command with --resume finishes it", file=sys.stderr, flush=True)
+
+
 def validate(folder: Path, config: Path | None, *, quiet: bool) -> int:
     """Find everything that `run` would find."""
-    loaded = load_book(folder, config, quiet)
+    loaded = load_book(folder, config, quiet, store=True)
     book = loaded.book
     counts = {
         "accounts": len(book.accounts.name),
-        "positions": len(book.positions.quantity),
+        "positions": int(book.positions_by_account.sum()),
         "instruments": len(book.instruments.kind),
         "underlyings": len(book.underlyings.spot),
         "factors": len(loaded.factors.names),
@@ -221,15 +230,24 @@ def demo(folder: Path, *, overwrite: bool, quiet: bool) -> int:
 
 
 def load_book(
-    folder: Path, config: Path | None, quiet: bool, hashed: bool = False, watch: Watch | None = None
+    folder: Path,
+    config: Path | None,
+    quiet: bool,
+    hashed: bool = False,
+    watch: Watch | None = None,
+    store: bool = False,
 ) -> Loaded:
-    """Read and check a book; `hashed` also fingerprints what was read. Without a `watch`, it shows itself."""
+    """Read and check a book; `hashed` also fingerprints what was read. Without a `watch`, it shows itself.
+
+    With `store`, positions in Parquet or Arrow are kept in a file and never all in memory: for those who take them a
+    few accounts at a time.
+    """
     chosen = folder / CONFIG if config is None else config
     begun = time.perf_counter()
     with ProgressBar(not quiet) if watch is None else nullcontext(watch) as progress:
         progress("reading")
         before = stamps(files_of(folder, chosen)) if hashed else {}
-        book, parsed, factors, findings = load(folder, config)
+        book, parsed, factors, findings = load(folder, config, store=store)
         read = time.perf_counter()
         inputs: Mapping[str, str] = {}
         if hashed:

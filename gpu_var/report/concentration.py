@@ -140,5 +140,7 @@ def late_cells(source: Source) -> int:
 
 def _finite_cells(source: Source) -> pa.Table:
     """The cells of accounts that have a margin: those of failed accounts may hold no number."""
+    if source.ok.all():
+        return source.breakdown
     good = source.margin.filter(pa.array(source.ok))["account"]
     return source.breakdown.filter(pc.is_in(source.breakdown["account"], value_set=good.combine_chunks()))

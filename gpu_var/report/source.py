@@ -32,6 +32,21 @@ COLLATERAL = (
 
 BASIC = ("core", "concentration", "liquidity")
 
+CELLS = (
+    "account",
+    "underlying",
+    "currency",
+    "delta",
+    "vega",
+    "core",
+    "days_to_unwind",
+    "horizon_days",
+    "concentration",
+    "liquidity_delta",
+    "liquidity_vega",
+)
+"""The columns of `breakdown.parquet` that the page reads: the others of a large house would not fit in memory."""
+
 
 @dataclass(frozen=True, eq=False)
 class Source:
@@ -109,7 +124,7 @@ def of_run(run: Run) -> Source:
     scan = run.tables.get("scan")
     return Source(
         margin=_whole(run.margin),
-        breakdown=_whole(run.breakdown),
+        breakdown=_whole(run.tables.select("breakdown", CELLS)),
         diagnostics=_whole(run.tables["diagnostics"]),
         facts={key: facts[key] for key in _FACTS},
         scan=None if scan is None else _whole(scan),

@@ -9,6 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from gpu_var.tables.source_files import Fetched
+from gpu_var.tables.stored import Stored
 
 F8 = npt.NDArray[np.float64]
 I4 = npt.NDArray[np.int32]
@@ -36,6 +37,11 @@ class Positions:
     account: I4  # row of Accounts
     instrument: I4  # row of Instruments
     quantity: F8  # signed contracts
+
+    @classmethod
+    def none(cls) -> "Positions":
+        """No positions."""
+        return cls(np.zeros(0, np.int32), np.zeros(0, np.int32), np.zeros(0))
 
 
 @dataclass(frozen=True)
@@ -108,6 +114,19 @@ class Collateral:
     quantity: F8
 
 
+def _none() -> pa.StringArray:
+    return pa.array([], pa.string())
+
+
+@dataclass(frozen=True)
+class Members:
+    """The members table, ascending by the members' UTF-8 bytes; those that stand in `accounts` alone are not in it."""
+
+    name: pa.StringArray = field(default_factory=_none)
+    group: pa.StringArray = field(default_factory=_none)  # affiliates default together; itself where not given
+    contribution: F8 = field(default_factory=lambda: np.zeros(0))  # to the default fund, base currency
+
+
 @dataclass(frozen=True)
 class Pledged:
     """Where the rows begin that have been added so that collateral stands among the positions."""
@@ -118,7 +137,11 @@ class Pledged:
 
 @dataclass(frozen=True)
 class Book:
-    """A validated book. Build it with `read_book`."""
+    """A validated book. Build it with `read_book`.
+
+    Where the positions are `stored` in a file, `positions` has those alone that were added since, of simulated
+    collateral; `slices.positions_of` gives those of some accounts wherever they are.
+    """
 
     path: Path
     accounts: Accounts
@@ -135,6 +158,8 @@ class Book:
     notes: tuple[str, ...]  # what reading it had to say
     pledged: Pledged | None = None  # what `tables.pledged.with_collateral` has added
     sources: Mapping[str, Fetched] = field(default_factory=dict)  # table -> where it comes from, if not from the folder
+    members: Members = field(default_factory=Members)
+    stored: Stored | None = None
 
     def label(self, table: str) -> str:
         """What messages call a table: its file's name; its own where it has none."""
@@ -146,8 +171,16 @@ class Book:
     def held(self) -> Bool:
         """(n_instruments,): held by an account, that is: some account's quantity is not zero."""
         held = np.zeros(len(self.instruments.kind), dtype=np.bool_)
+        if self.stored is not None:
+            held[: len(self.stored.held)] = self.stored.held
         held[self.positions.instrument[self.positions.quantity != 0]] = True
         return held
+
+    @property
+    def positions_by_account(self) -> I8:
+        """(n_accounts,) how many positions each account has."""
+        in_memory: I8 = np.bincount(self.positions.account, minlength=len(self.accounts.house))
+        return in_memory if self.stored is None else in_memory + np.diff(self.stored.begin)
 
     @property
     def cash(self) -> Bool:

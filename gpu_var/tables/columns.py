@@ -36,6 +36,12 @@ class Identifiers:
         place = np.asarray(pc.index_in(self.value, names, skip_nulls=True).fill_null(-1), dtype=np.int32)
         return np.append(place, np.int32(-1))[self.code]
 
+    def used(self) -> pa.StringArray:
+        """Those that some row has, in the order of the codes."""
+        some = np.zeros(len(self.value) + 1, np.bool_)
+        some[self.code] = True
+        return self.value.filter(pa.array(some[:-1]))
+
     def names(self) -> pa.StringArray:
         """The identifier of each row."""
         return self.value.take(pa.array(self.code, mask=self.code < 0))

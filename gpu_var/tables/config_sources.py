@@ -82,6 +82,7 @@ class Sources(ConfigTable):
     history: _Table = None
     accounts: _Table = None
     collateral: _Table = None
+    members: _Table = None
 
     @property
     def named(self) -> dict[str, Source]:

@@ -10,6 +10,7 @@ from gpu_var.tables.schema import REQUIRED, TABLES
 
 SUFFIXES = (".parquet", ".arrow", ".csv")
 CONFIG = "margin.toml"
+SCENARIOS = "scenarios.toml"
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ def find_files(
                 unread.append(entry.name)
                 continue
             by_table.setdefault(entry.stem, []).append(entry)
-        elif entry.name != CONFIG:
+        elif entry.name not in (CONFIG, SCENARIOS):
             others.append(entry)
     ignored, refused = _name_others(others, by_table, findings, required)
     files: dict[str, tuple[Path, ...]] = {}

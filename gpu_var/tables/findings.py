@@ -60,6 +60,14 @@ class Findings:
         """Something to be said; the same words are said once."""
         self._notes[text] = None
 
+    def include(self, others: "Findings") -> None:
+        """Add what others have found, and their notes."""
+        for key, theirs in others._groups.items():
+            group = self._groups.setdefault(key, _Group(theirs.place))
+            group.shown += theirs.shown[: max(PER_KIND - len(group.shown), 0)]
+            group.count += theirs.count
+        self._notes |= others._notes
+
     @property
     def notes(self) -> list[str]:
         return list(self._notes)

@@ -1,10 +1,10 @@
-"""Accounts, positions and collateral: who holds what."""
+"""Accounts, positions, collateral and members: who holds what, and who answers for it."""
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from gpu_var.tables.book import Accounts, Collateral, Positions
+from gpu_var.tables.book import Accounts, Collateral, Members, Positions
 from gpu_var.tables.columns import F8, I4, I8, Bool, Columns, Identifiers
 from gpu_var.tables.findings import Findings, listed, shown
 from gpu_var.tables.products import unknown
@@ -15,9 +15,7 @@ MOST_CONTRACTS = 1e15
 def accounts(table: Columns | None, positions: Columns | None) -> Accounts:
     """The accounts, ascending by their UTF-8 bytes: those of the table, or without one those that hold positions."""
     if table is None:
-        names = positions.identifiers("account").value if positions is not None else _NO_NAMES
-        held = _ascending(names.filter(pc.greater(pc.binary_length(names).fill_null(0), 0)))
-        return Accounts(held, pa.nulls(len(held), pa.string()), np.zeros(len(held), np.bool_))
+        return unlisted(_NO_NAMES if positions is None else positions.identifiers("account").used())
     name, member, kind = table.identifiers("account"), table.identifiers("member"), table.words("kind")
     names = name.names()
     table.unique("account", (name.code,), name.code >= 0, lambda row: shown(names[row].as_py()))
@@ -25,6 +23,11 @@ def accounts(table: Columns | None, positions: Columns | None) -> Accounts:
     order = rows[np.asarray(pc.sort_indices(names.take(pa.array(rows)).cast(pa.binary())))]
     volume = table.numbers("volume")[order] if "volume" in table else None
     return Accounts(names.take(pa.array(order)), member.names().take(pa.array(order)), (kind == 1)[order], volume)
+
+
+def unlisted(names: pa.StringArray) -> Accounts:
+    """Accounts of which nothing is known but their names, in any order."""
+    return Accounts(_ascending(names), pa.nulls(len(names), pa.string()), np.zeros(len(names), np.bool_))
 
 
 _NO_NAMES = pa.array([], pa.string())
@@ -42,12 +45,12 @@ def positions(
     `listed_accounts`: an account must stand in `accounts`. `names` are the instruments, None where they are not known.
     """
     if table is None:
-        return Positions(np.zeros(0, np.int32), np.zeros(0, np.int32), np.zeros(0))
+        return Positions.none()
     account, instrument = table.identifiers("account"), table.identifiers("instrument")
     quantity = table.numbers("quantity")
     owner = _owner(table, account, owners, listed_accounts)
     if names is None:
-        return Positions(np.zeros(0, np.int32), np.zeros(0, np.int32), np.zeros(0))
+        return Positions.none()
     row = instrument.rows_in(names)
     unknown(table, "instrument", (instrument.code >= 0) & (row < 0), "instruments")
     use = (owner >= 0) & (row >= 0) & ~np.isnan(quantity)
@@ -62,9 +65,7 @@ def _added_up(table: Columns, key: I8, quantity: F8, use: Bool, column: str) -> 
     `use` are the rows that count; `column` is the one that makes up the key with `account`.
     """
     rows = np.arange(table.rows) if use.all() else np.flatnonzero(use)
-    order, start = _groups(key if len(rows) == len(key) else key[rows], quantity[rows])
-    with np.errstate(over="ignore", invalid="ignore"):
-        total = np.add.reduceat(quantity[rows[order]], start) if len(order) else np.zeros(0)
+    order, start, total = summed(key if len(rows) == len(key) else key[rows], quantity[rows])
     over = ~(np.abs(total) <= MOST_CONTRACTS)
     if over.any():
         first = rows[np.minimum.reduceat(order, start)[over]]
@@ -79,6 +80,13 @@ def _too_many(table: Columns, row: int, total: float, column: str) -> str:
     who = f"account {table.shown('account', row)} and {column} {table.shown(column, row)}"
     what = "contracts, long or short" if column == "instrument" else "units, owned or owed"
     return f"the quantities of {who} sum to {total:g}; expected a sum of at most 1e15 {what}"
+
+
+def summed(key: I8, quantity: F8) -> tuple[I8, I8, F8]:
+    """The order that sorts by key, where in it groups of equal keys start, and their sums, whatever order rows have."""
+    order, start = _groups(key, quantity)
+    with np.errstate(over="ignore", invalid="ignore"):
+        return order, start, np.add.reduceat(quantity[order], start) if len(order) else np.zeros(0)
 
 
 def _groups(key: I8, quantity: F8) -> tuple[I8, I8]:
@@ -120,3 +128,16 @@ def collateral(table: Columns | None, owners: Accounts, listed_accounts: bool, f
     place = asset.rows_in(by_name)
     first_of, total = _added_up(table, owner.astype(np.int64) * max(len(by_name), 1) + place, quantity, use, "asset")
     return Collateral(owner[first_of], by_name.take(pa.array(place[first_of])), total)
+
+
+def members(table: Columns | None) -> Members:
+    """The members, ascending by their UTF-8 bytes; a member without a group is a group of its own."""
+    if table is None:
+        return Members()
+    name = table.identifiers("member")
+    names = name.names()
+    table.unique("member", (name.code,), name.code >= 0, lambda row: shown(names[row].as_py()))
+    rows = np.flatnonzero(name.code >= 0)
+    order = pa.array(rows[np.asarray(pc.sort_indices(names.take(pa.array(rows)).cast(pa.binary())))])
+    group = pc.coalesce(table.identifiers("group").names(), names)
+    return Members(names.take(order), group.take(order), table.numbers("contribution")[order])

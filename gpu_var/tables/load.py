@@ -8,7 +8,8 @@ import numpy as np
 import pyarrow as pa
 
 from gpu_var.tables import holdings, nodes, products
-from gpu_var.tables.book import Book, Currencies, Nodes
+from gpu_var.tables.batches import UnsoundError, streamable
+from gpu_var.tables.book import Accounts, Book, Currencies, Nodes
 from gpu_var.tables.columns import Columns, Identifiers
 from gpu_var.tables.config import Config
 from gpu_var.tables.config_sources import Sources
@@ -17,7 +18,10 @@ from gpu_var.tables.findings import Findings, listed
 from gpu_var.tables.history import history
 from gpu_var.tables.readers import read_table
 from gpu_var.tables.schema import REQUIRED, TABLES
+from gpu_var.tables.source_files import Part
 from gpu_var.tables.sources import fetch, names_in
+from gpu_var.tables.stored import Stored
+from gpu_var.tables.streamed import stream_positions
 
 
 @dataclass(frozen=True)
@@ -49,11 +53,19 @@ def read_book(path: str | Path, config: Config | None = None) -> Book:
 
 
 def draft_book(
-    path: Path, findings: Findings, *, needs_history: bool, sources: Sources | None = None, unsure: bool = False
+    path: Path,
+    findings: Findings,
+    *,
+    needs_history: bool,
+    sources: Sources | None = None,
+    unsure: bool = False,
+    store: bool = False,
 ) -> Draft:
     """Read as much of the book as can be read, everything wrong into `findings`.
 
     `unsure`: [sources] was refused, so that a table that is not there may well stand in it.
+    `store`: positions in Parquet or Arrow are streamed into a file and never all in memory. Those with something wrong
+    in them are read as a whole after all, to say all of it.
     """
     required = (*REQUIRED, "history") if needs_history else REQUIRED
     elsewhere = frozenset(sources.named if sources else ())
@@ -64,12 +76,20 @@ def draft_book(
     ignored: list[str] = []
     tables: dict[str, Columns] = {}
     broken = set(found.refused) | (elsewhere - fetched.keys()) | (TABLES.keys() - files.keys() if unsure else set())
-    for name, paths in files.items():
-        raw = read_table(TABLES[name], paths, findings, ignored, fetched.get(name))
+    streamed: tuple[Part, ...] | None = None
+
+    def read(name: str, ignored: list[str]) -> None:
+        raw = read_table(TABLES[name], files[name], findings, ignored, fetched.get(name))
         if raw is not None and raw.rows:
             tables[name] = Columns(raw, findings)
         if raw is None or not raw.whole or not raw.rows:
             broken.add(name)
+
+    for name, paths in files.items():
+        if store and name == "positions":
+            streamed = streamable(paths, fetched.get(name), ignored)
+        if name != "positions" or streamed is None:
+            read(name, ignored)
     if ignored:
         findings.note(f"ignored columns: {listed(ignored)}")
 
@@ -83,13 +103,18 @@ def draft_book(
     currencies, quote_row, rates = _currencies(quote, rates, rate_names, fx_names, fx)
 
     must_be_listed = _has(tables, "accounts", "account")
-    accounts = holdings.accounts(tables.get("accounts") if must_be_listed else None, tables.get("positions"))
-    positions = holdings.positions(
-        tables.get("positions"),
-        accounts,
-        must_be_listed,
-        instruments.name if _has(tables, "instruments", "instrument") else None,
-    )
+    listed_accounts = tables.get("accounts") if must_be_listed else None
+    names = instruments.name if _has(tables, "instruments", "instrument") else None
+    stored: Stored | None = None
+    if listed_accounts is not None or streamed is None:
+        accounts = holdings.accounts(listed_accounts, tables.get("positions"))
+    if streamed is not None:
+        try:
+            accounts, stored = _stored(streamed, accounts if must_be_listed else None, names)
+        except UnsoundError:
+            read("positions", [])
+            accounts = accounts if must_be_listed else holdings.accounts(None, tables.get("positions"))
+    positions = holdings.positions(tables.get("positions"), accounts, must_be_listed, names)
     levels, untrusted = history(tables.get("history"))
     book = Book(
         path=path,
@@ -106,8 +131,18 @@ def draft_book(
         files=files,
         notes=tuple(findings.notes),
         sources=fetched,
+        members=holdings.members(tables.get("members")),
+        stored=stored,
     )
     return Draft(book, frozenset(broken) | untrusted)
+
+
+def _stored(
+    parts: tuple[Part, ...], listed_accounts: Accounts | None, names: pa.StringArray | None
+) -> tuple[Accounts, Stored]:
+    if names is None:
+        raise UnsoundError("the instruments are not known")
+    return stream_positions(parts, listed_accounts, names)
 
 
 def _has(tables: dict[str, Columns], table: str, column: str) -> bool:

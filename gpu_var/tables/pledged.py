@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cpu_reference.types import SPOT
-from gpu_var.tables.book import F8, I8, NO_EXPIRY, Book, Bool, Instruments, Pledged, Positions, Underlyings
+from gpu_var.tables.book import F8, I4, I8, NO_EXPIRY, Book, Bool, Instruments, Pledged, Positions, Underlyings
 from gpu_var.tables.config import Config
 
 
@@ -94,7 +94,7 @@ def with_collateral(book: Book, config: Config) -> Book:
         book,
         underlyings=_with_currencies(book.underlyings, [p.name[a] for a in used[cash]], p.currency[used[cash]]),
         instruments=_with_spots(book.instruments, [p.name[a] for a in used], owner),
-        positions=_merged(book.positions, p.account[held], first_i + of_pledge, p.quantity[held]),
+        positions=merged(book.positions, p.account[held], first_i + of_pledge, p.quantity[held]),
         pledged=Pledged(first_i, first_u),
     )
 
@@ -153,7 +153,7 @@ def _appended(first: _Columns, second: _Columns) -> _Columns:
     return replace(first, **{field.name: column(field.name) for field in fields(first)})
 
 
-def _merged(p: Positions, account: I8, instrument: I8, quantity: F8) -> Positions:
+def merged(p: Positions, account: I8 | I4, instrument: I8 | I4, quantity: F8) -> Positions:
     """Positions with others of the same accounts, in instruments that come after all of theirs."""
     at = np.searchsorted(p.account, account, side="right")
     return Positions(

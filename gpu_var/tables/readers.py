@@ -57,11 +57,7 @@ def read_table(
 
     `ignored` gets the unknown columns, for one note over all tables. `source` is given where the files come from one.
     """
-    folder = len(files) > 1 or files[0].parent.name == table.name
-    label = files[0].parent.name if folder else files[0].name
-    parts = [Part(file, f"{label}/{file.name}" if folder else label) for file in files]
-    if source is not None:
-        label, parts = source.label, list(source.parts)
+    label, parts = parts_of(table, files, source)
     loaded: list[tuple[str, dict[str, pa.ChunkedArray], int]] = []
     before = findings.count
     refused: set[str] = set()
@@ -76,7 +72,7 @@ def read_table(
                 text = open_csv(file, part, table.names, findings)
                 if text is None:
                     continue
-                known = _known(table, text.names, label, part, findings, ignored, refused)
+                known = known_columns(table, text.names, label, part, findings, ignored, refused)
                 read = read_csv(text, known, findings) if known else None
                 if read is not None:
                     lines = read.lines
@@ -97,6 +93,15 @@ def read_table(
     whole = not ragged and all(column.name in names for column in table.columns if column.required)
     counts = tuple((part, count) for part, _, count in loaded)
     return Raw(table, label, counts, columns, rows, text, lines, frozenset(refused), ragged, whole)
+
+
+def parts_of(table: Table, files: tuple[Path, ...], source: Fetched | None) -> tuple[str, tuple[Part, ...]]:
+    """What messages call a table, and its files."""
+    if source is not None:
+        return source.label, source.parts
+    folder = len(files) > 1 or files[0].parent.name == table.name
+    label = files[0].parent.name if folder else files[0].name
+    return label, tuple(Part(file, f"{label}/{file.name}" if folder else label) for file in files)
 
 
 def _made_alike(
@@ -134,7 +139,7 @@ def _typed(
     parquet = pyarrow.parquet.ParquetFile(file) if file.suffix == ".parquet" else None
     schema = parquet.schema_arrow if parquet else ipc(file).schema
     constants = dict(one.constants)
-    known = _known(table, (*schema.names, *constants), label, part, findings, ignored, refused)
+    known = known_columns(table, (*schema.names, *constants), label, part, findings, ignored, refused)
     wanted = []
     for name in known:
         if schema.get_field_index(name) < 0 or name in constants:
@@ -179,7 +184,7 @@ def column_of(table: Table, name: str) -> Column:
     return Column(name, "number", FACTORS[kind]) if kind else table[name]
 
 
-def _known(
+def known_columns(
     table: Table,
     names: tuple[str, ...],
     label: str,

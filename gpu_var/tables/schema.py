@@ -162,6 +162,20 @@ COLLATERAL = Table(
         _number("quantity", "a finite quantity", required=True),
     ),
 )
+MEMBERS = Table(
+    "members",
+    (
+        _identifier("member", "the member's name"),
+        _identifier("group", "the name of the member's group, whose members default together", required=False),
+        _number(
+            "contribution",
+            "a contribution to the default fund of 0 or more, in base currency",
+            sign="not negative",
+            default=0.0,
+        ),
+    ),
+    ("member",),
+)
 
 TABLES = {
     table.name: table
@@ -176,6 +190,7 @@ TABLES = {
         HISTORY,
         ACCOUNTS,
         COLLATERAL,
+        MEMBERS,
     )
 }
 REQUIRED = ("positions", "instruments", "underlyings")

@@ -8,8 +8,27 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from gpu_var.tables.book import F8, I4, I8, Accounts, Book, Collateral, Positions
+from gpu_var.tables.pledged import merged
 
 Rows = npt.NDArray[np.intp] | I8 | I4
+
+
+def positions_of(book: Book, accounts: range) -> Positions:
+    """The positions of some consecutive accounts, which are counted from 0, from memory or from where they are stored.
+
+    Args:
+        accounts: rows of `Book.accounts`.
+    """
+    p = book.positions
+    own = slice(*np.searchsorted(p.account, [accounts.start, accounts.stop]).tolist())
+    account, instrument, quantity = p.account[own], p.instrument[own], p.quantity[own]
+    if book.stored is not None:
+        rows = book.stored.read(accounts)
+        stored = Positions(*(np.ascontiguousarray(rows[name]) for name in ("account", "instrument", "quantity")))
+        # What has been added to a book is in instruments that come after all others.
+        whole = merged(stored, account, instrument, quantity) if len(account) else stored
+        account, instrument, quantity = whole.account, whole.instrument, whole.quantity
+    return Positions(account - np.int32(accounts.start), instrument, quantity)
 
 
 def of_accounts(book: Book, rows: Rows) -> Book:
@@ -21,8 +40,10 @@ def of_accounts(book: Book, rows: Rows) -> Book:
     rows = np.asarray(rows, dtype=np.int64)
     place = np.full(len(book.accounts.house), -1, dtype=np.int32)
     place[rows] = np.arange(len(rows), dtype=np.int32)
-    p, c = book.positions, book.collateral
-    kept, pledged = place[p.account] >= 0, place[c.account] >= 0
+    span = range(int(rows[0]), int(rows[-1]) + 1) if len(rows) else range(0)
+    p, c = positions_of(book, span), book.collateral
+    owner = place[span.start : span.stop][p.account]
+    kept, pledged = owner >= 0, place[c.account] >= 0
     return replace(
         book,
         accounts=Accounts(
@@ -31,8 +52,9 @@ def of_accounts(book: Book, rows: Rows) -> Book:
             book.accounts.house[rows],
             None if book.accounts.volume is None else book.accounts.volume[rows],
         ),
-        positions=Positions(place[p.account[kept]], p.instrument[kept], p.quantity[kept]),
+        positions=Positions(owner[kept], p.instrument[kept], p.quantity[kept]),
         collateral=Collateral(place[c.account[pledged]], c.asset.filter(pa.array(pledged)), c.quantity[pledged]),
+        stored=None,
     )
 
 
@@ -42,8 +64,8 @@ def by_position(book: Book, account: int) -> Book:
     The accounts are named by instrument and stand in the order of the positions. So the engine, which knows accounts
     alone, computes profit and loss position by position.
     """
-    p = book.positions
-    own = np.flatnonzero((p.account == account) & (p.quantity != 0))
+    p = positions_of(book, range(account, account + 1))
+    own = np.flatnonzero(p.quantity)
     instrument, n = p.instrument[own], len(own)
     names = book.instruments.name.take(pa.array(instrument))
     accounts = Accounts(names, pa.nulls(n, pa.string()), np.zeros(n, dtype=np.bool_))
@@ -53,6 +75,7 @@ def by_position(book: Book, account: int) -> Book:
         accounts=accounts,
         positions=Positions(np.arange(n, dtype=np.int32), instrument, p.quantity[own]),
         collateral=Collateral(none, pa.array([], pa.string()), np.zeros(0)),
+        stored=None,
     )
 
 
@@ -64,14 +87,14 @@ def with_trades(book: Book, account: int, instruments: Rows, quantities: F8) -> 
         instruments: (n,) rows of `Book.instruments`; one may stand there more than once.
         quantities: (n,) signed contracts.
     """
-    p = book.positions
+    p = positions_of(book, range(len(book.accounts.house)))
     owner = np.concatenate([p.account, np.full(len(instruments), account, dtype=np.int32)])
     instrument = np.concatenate([p.instrument, np.asarray(instruments, dtype=np.int32)])
     key, of_row = np.unique(owner.astype(np.int64) * len(book.instruments.kind) + instrument, return_inverse=True)
     quantity = np.bincount(of_row, np.concatenate([p.quantity, quantities]), len(key))
     n = max(1, len(book.instruments.kind))
     positions = Positions((key // n).astype(np.int32), (key % n).astype(np.int32), np.asarray(quantity, np.float64))
-    return replace(book, positions=positions)
+    return replace(book, positions=positions, stored=None)
 
 
 def nobodys(book: Book) -> Book:
@@ -81,13 +104,14 @@ def nobodys(book: Book) -> Book:
     return replace(
         book,
         accounts=_nameless(0),
-        positions=Positions(none, none, np.zeros(0)),
+        positions=Positions.none(),
         instruments=replace(book.instruments, name=pa.nulls(n, pa.string())),
         history=replace(book.history, date=book.history.date[:0], level=book.history.level[:0]),
         collateral=Collateral(none, pa.array([], pa.string()), np.zeros(0)),
         files={},
         notes=(),
         sources={},
+        stored=None,
     )
 
 
@@ -107,13 +131,12 @@ def by_group(book: Book, accounts: range, group: I8, n_groups: int) -> list[Posi
         accounts: rows of `Book.accounts`; they are counted from 0 in what is returned.
         group: (n_underlyings,) 0 to n_groups − 1; what is held is in one of them.
     """
-    p = book.positions
-    begin, end = np.searchsorted(p.account, [accounts.start, accounts.stop])
-    rows = begin + np.flatnonzero(p.quantity[begin:end])
+    p = positions_of(book, accounts)
+    rows = np.flatnonzero(p.quantity)
     of_row = group[book.instruments.underlying[p.instrument[rows]]].astype(np.int32)
     rows = rows[np.argsort(of_row, kind="stable")]
     edges = np.concatenate([[0], np.cumsum(np.bincount(of_row, minlength=n_groups))])
     return [
-        Positions(p.account[own] - np.int32(accounts.start), p.instrument[own], p.quantity[own])
+        Positions(p.account[own], p.instrument[own], p.quantity[own])
         for own in (rows[a:b] for a, b in pairwise(edges.tolist()))
     ]

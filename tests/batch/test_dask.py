@@ -70,7 +70,7 @@ def test_any_number_of_workers_gives_the_same_bytes(book, tmp_path, undisturbed,
 
 def test_a_scheduler_that_is_there_already(book, tmp_path, undisturbed):
     with distributed.LocalCluster(
-        n_workers=2, threads_per_worker=2, processes=False, dashboard_address=None, protocol="tcp"
+        n_workers=2, threads_per_worker=2, processes=False, dashboard_address="127.0.0.1:0", protocol="tcp"
     ) as there:
         assert run(book, tmp_path / "out", executor=on(scheduler=there.scheduler_address)) == 0
         assert len(there.scheduler.workers) == 2
@@ -111,6 +111,48 @@ def test_the_only_worker_is_killed(book, tmp_path, undisturbed, monkeypatch):
     workers = Dask(lambda _backend: seen(processes, 1), 1, 60.0, SAID.append)
     assert run(book, tmp_path / "out", executor=workers) == 0
     assert outputs(tmp_path / "out") == undisturbed
+
+
+def test_every_worker_hangs(book, tmp_path, undisturbed, monkeypatch):
+    """What they have computed is lost with them, and so is the market."""
+    processes = {}
+    after_shards(7, monkeypatch, lambda: [os.kill(process, signal.SIGSTOP) for process in processes.values()])
+    workers = Dask(lambda _backend: seen(processes), 1, 4.0, SAID.append)
+    assert run(book, tmp_path / "out", executor=workers) == 0
+    assert outputs(tmp_path / "out") == undisturbed
+    assert all(restarted(address) for address in processes)
+
+
+def test_the_scheduler_falls_silent(book, tmp_path, undisturbed, monkeypatch):
+    """As when the clock is set back while Dask waits to send what it was given."""
+    real, kept = distributed.Client._send_to_scheduler, []
+
+    def send(self, message):
+        if message["op"] == "update-graph" and (not kept or self is kept[0]):
+            kept.append(self)
+            if len(kept) > 5:
+                return
+        real(self, message)
+
+    monkeypatch.setattr(distributed.Client, "_send_to_scheduler", send)
+    assert run(book, tmp_path / "out", executor=on(2, timeout=3.0)) == 0
+    assert outputs(tmp_path / "out") == undisturbed
+    assert "the Dask scheduler has had nothing computed for 3 s; once more, over another connection" in SAID
+
+
+def test_a_machine_that_is_too_busy_to_close_the_cluster(book, tmp_path, undisturbed, monkeypatch):
+    monkeypatch.setattr(cluster, "_CLOSE", 1e-6)
+    assert run(book, tmp_path / "out", executor=on(2)) == 0
+    assert outputs(tmp_path / "out") == undisturbed
+
+
+def test_workers_keep_their_memory(monkeypatch):
+    """Dask would have them give every array back to the system, and spend a third of the time on page faults."""
+    monkeypatch.delenv("MALLOC_TRIM_THRESHOLD_", raising=False)
+    with cluster.started(1, "cpu", SAID.append) as client:
+        (environment,) = client.run(lambda: dict(os.environ)).values()
+    assert "MALLOC_TRIM_THRESHOLD_" not in environment
+    assert environment["OPENBLAS_NUM_THREADS"] == environment["OMP_NUM_THREADS"] == "1"
 
 
 def test_workers_end_with_the_run_that_is_killed(book, tmp_path):
@@ -171,7 +213,9 @@ def test_no_scheduler_answers(book, tmp_path, monkeypatch):
 
 def test_a_scheduler_without_workers(book, tmp_path):
     with (
-        distributed.LocalCluster(n_workers=0, processes=False, dashboard_address=None, protocol="tcp") as there,
+        distributed.LocalCluster(
+            n_workers=0, processes=False, dashboard_address="127.0.0.1:0", protocol="tcp"
+        ) as there,
         pytest.raises(RunError, match="there has been no worker for 1 s"),
     ):
         run(book, tmp_path / "out", executor=on(scheduler=there.scheduler_address, timeout=1.0))

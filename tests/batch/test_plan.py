@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import gpu_var as gv
+from gpu_var.batch import plan as planning
 from gpu_var.batch.plan import plan_shards
 from gpu_var.tables.config_batch import Batch
 
@@ -34,6 +35,16 @@ def test_everything_is_in_it_once(house, revaluations, megabytes):
     if len(plan.chunks) == 1:
         assert plan.revaluations.sum() == len(held) * 10_060
     assert len(plan.groups) == {1: 5, 30_000: 5, 10**12: 1}.get(revaluations, len(plan.groups))
+
+
+def test_shards_are_small_where_their_results_are(house, monkeypatch):
+    """20 instruments, some 290,000 revaluations: a shard an underlying, or the accounts' results only once."""
+    book, config = house
+    monkeypatch.setattr(planning, "_SMALL", 50_000)
+    for revaluations, backend, groups in [(16, "cpu", 1), (0.1, "cpu", 5), (0.1, "cuda", 1)]:
+        monkeypatch.setattr(planning, "_FOR_A_RESULT", revaluations)
+        config = config.model_copy(update={"batch": Batch()})
+        assert len(plan_shards(book, config, 10_060, backend).groups) == groups
 
 
 def test_what_a_chunk_does_not_hold_is_no_work(house):

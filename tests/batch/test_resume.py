@@ -53,9 +53,9 @@ def stop_after(saves, monkeypatch, book, out, mode="new"):
 
 
 def shards_of(out):
-    """What is kept, but for the profit and loss of finished chunks, which is made anew."""
+    """What is kept, but for the profit and loss and the tables of finished chunks, which are made anew."""
     kept = (out / ".gpu-var" / "shards").iterdir()
-    return {path.name: path for path in kept if not path.name.startswith("pnl-")}
+    return {path.name: path for path in kept if not path.name.startswith(("pnl-", "table-"))}
 
 
 def test_there_are_many_shards(book, tmp_path, computed, undisturbed):

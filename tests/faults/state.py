@@ -25,7 +25,7 @@ def shards(out: Path) -> list[Path]:
     """The shards that are kept: whole ones, and not what a run has put into their folder for its own use."""
     with contextlib.suppress(FileNotFoundError):
         names = (out / WORK / "shards").iterdir()
-        return sorted(path for path in names if path.suffix != ".part" and not path.name.startswith("pnl-"))
+        return sorted(path for path in names if path.suffix != ".part" and not path.name.startswith(("pnl-", "table-")))
     return []
 
 

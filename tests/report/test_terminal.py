@@ -19,7 +19,7 @@ def shown(run, width):
 
 
 def with_margin(run, rows):
-    return replace(run, tables=run.tables | {"margin": pa.Table.from_pylist(rows, run.margin.schema)})
+    return replace(run, tables={**run.tables, "margin": pa.Table.from_pylist(rows, run.margin.schema)})
 
 
 def test_the_narrowest_terminal_cuts_no_number(run):

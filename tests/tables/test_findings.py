@@ -72,3 +72,18 @@ def test_edit_distance(a, b, edits):
 )
 def test_nearest(name, meant):
     assert nearest(name, ["multiplier", "iv", "right", "strike"]) == meant
+
+
+def test_findings_of_others_are_included():
+    own, others = Findings(), Findings()
+    for n in range(6):
+        own.error("a.csv", f"wrong {n}", kind="wrong", place=f"a.csv line {n}")
+        others.error("a.csv", f"wrong {n + 6}", kind="wrong", place=f"a.csv line {n + 6}")
+    others.error("b.csv", "missing")
+    others.note("a note")
+    own.include(others)
+    assert own.count == 13
+    assert len(own.errors) == 11  # at most ten of a kind
+    assert own.errors[-1] == "b.csv: missing"
+    assert own.notes == ["a note"]
+    assert own.lines()[-1] == "13 errors in 2 tables; nothing was written"
