@@ -9,7 +9,6 @@ from typing import NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-from scipy.linalg import qr, solve
 
 from cpu_reference.boundary import UPPER, boundary_at_expiry
 from cpu_reference.chebyshev import analysis, basis, nodes, significant, sufficient
@@ -122,6 +121,8 @@ def fit_nodes(rate: F8, dividend: F8, box: Box) -> Fitting[tuple[Surfaces, float
     while True:
         fit = yield from _sample(rate[some], dividend[some], box, (m, d), tolerance)
         size = np.abs(fit.premium).max(axis=0)
+        if not np.isfinite(size).all():  # volatilities of hundreds, where the boundary itself is no number
+            return Surfaces(np.zeros((len(rate), 1)), np.zeros((len(rate), 1, 1)), tolerance), np.inf
         more_m = 1 if box.flat else min(sufficient(size.sum(axis=1), _TAIL), _MOST[0])
         more_d = min(sufficient(size.sum(axis=0), _TAIL), _MOST[1])
         if (more_m, more_d) == (m, d):
@@ -181,6 +182,8 @@ def fit_scatter(rate: F8, dividend: F8, box: Box) -> Fitting[tuple[Surfaces, F8 
     """
     k = len(rate)
     if k > 2 * _DEGREES[0]:
+        from scipy.linalg import qr, solve  # noqa: PLC0415 - seldom needed, and slow to import
+
         points = _scatter_axes(rate, dividend)
         known: I8 = np.empty(0, dtype=np.intp)
         for degree in _DEGREES:

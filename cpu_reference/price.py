@@ -111,7 +111,7 @@ def _black(instruments: Instruments, market: Market, rows: I8, out: Valuation) -
     carry = np.log(forward / market.spot) / years
     out.price[rows] = value
     out.delta[rows] = by_forward * forward / market.spot
-    out.gamma[rows] = discount * pieces.density * forward / (market.spot**2 * deviation)
+    out.gamma[rows] = discount * pieces.density * forward / ((market.spot * market.spot) * deviation)
     out.vega[rows] = by_deviation * np.sqrt(years)
     out.theta[rows] = (rate * value - by_forward * carry * forward - by_deviation * vol / (2 * np.sqrt(years))) / 365
     out.rho[rows] = -years * value + (by_forward * years * forward if market.forward_from_rate else 0.0)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from gpu_var.batch.explain import Explanation, explain
     from gpu_var.batch.run import Run, run
+    from gpu_var.batch.stress import StressRun, stress_test
     from gpu_var.engine import price
     from gpu_var.tables.book import Book
     from gpu_var.tables.config import Config
@@ -21,7 +22,20 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-__all__ = ["Book", "Config", "Explanation", "InputError", "Run", "__version__", "explain", "price", "read_book", "run"]
+__all__ = [
+    "Book",
+    "Config",
+    "Explanation",
+    "InputError",
+    "Run",
+    "StressRun",
+    "__version__",
+    "explain",
+    "price",
+    "read_book",
+    "run",
+    "stress_test",
+]
 
 _ROOM = {
     "Book": "gpu_var.tables.book",
@@ -29,10 +43,12 @@ _ROOM = {
     "Explanation": "gpu_var.batch.explain",
     "InputError": "gpu_var.tables.findings",
     "Run": "gpu_var.batch.run",
+    "StressRun": "gpu_var.batch.stress",
     "explain": "gpu_var.batch.explain",
     "price": "gpu_var.engine",
     "read_book": "gpu_var.tables.load",
     "run": "gpu_var.batch.run",
+    "stress_test": "gpu_var.batch.stress",
 }
 
 

@@ -380,6 +380,72 @@ def _procyclicality(
     _ask(context, work, debug)
 
 
+@app.command("stress", epilog="Example: gpu-var stress book --scenarios scenarios.toml")
+def _stress(
+    context: typer.Context,
+    book: Annotated[
+        Path | None, typer.Argument(metavar="BOOK", help="Folder with the tables of the book.", show_default=False)
+    ] = None,
+    scenarios: Annotated[
+        Path | None,
+        typer.Option(
+            "--scenarios",
+            metavar="FILE",
+            help="Scenarios and resources.  [default: BOOK/scenarios.toml, else all scenarios that ship]",
+            show_default=False,
+        ),
+    ] = None,
+    config: ConfigFile = None,
+    margin: Annotated[
+        Path | None,
+        typer.Option(
+            "--margin",
+            metavar="RUN",
+            help="Folder of a finished run over the same book, whose margins are taken.  [default: compute them]",
+            show_default=False,
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", help="Folder for the outputs.  [default: BOOK-stress beside the book]", show_default=False
+        ),
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the stress test that --out holds.")] = False,
+    listed: Annotated[bool, typer.Option("--list", help="List the scenarios that ship, and end.")] = False,
+    backend: BackendChoice = Backend.AUTO,
+    precision: PrecisionChoice = Precision.FLOAT64,
+    threads: Threads = None,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """What members lose beyond their margin in stress scenarios, whether the resources hold, and what breaks them."""
+
+    def work() -> int:
+        if listed:
+            from gpu_var.report import stress_list  # noqa: PLC0415
+
+            return stress_list.command()
+        if book is None:
+            raise UsageError("BOOK is missing; give the folder of a book, or --list for the scenarios that ship")
+        from gpu_var.report import stress  # noqa: PLC0415
+
+        return stress.command(
+            book,
+            scenarios,
+            config,
+            margin,
+            out,
+            overwrite=overwrite,
+            backend=backend.value,
+            precision=precision.value,
+            threads=threads,
+            quiet=quiet,
+        )
+
+    _ask(context, work, debug)
+
+
 @app.command("preset", epilog="Example: gpu-var preset span > my-margin.toml")
 def _preset(
     context: typer.Context,

@@ -64,21 +64,24 @@ def refuse_early(out: Path, mode: Mode) -> None:
 def nothing_to_do(out: Path, mode: Mode, plan: Mapping[str, Any]) -> bool:
     """Whether `out` holds this very run, whole, and it is to be resumed. Raises `UsageError` where it may not be."""
     refuse_early(out, mode)
-    return _is_whole(out, mode, plan)
+    return _changed(out, mode, plan) == []
 
 
-def _is_whole(out: Path, mode: Mode, plan: Mapping[str, Any]) -> bool:
+def _changed(out: Path, mode: Mode, plan: Mapping[str, Any]) -> list[str] | None:
+    """The outputs of this very run, which has ended and is to be resumed, that are not what it wrote.
+
+    None where there is no such run. Raises `UsageError` where it may not be resumed.
+    """
     if mode != "resume" or not _holds_run(out):
-        return False
+        return None
     pending = out / _WORK / _PLAN
     if pending.exists():
         refuse_if_different(out, _read_plan(out, pending), plan)
-        return False
-    whole = _read_plan(out, out / RUN)
-    refuse_if_different(out, plan_of(whole), plan)
-    outputs = whole.get("outputs", {})
-    there = MARGIN in outputs and all((out / name).exists() for name in outputs)
-    return there and all(sha256(out / name) == digest for name, digest in outputs.items())
+        return None
+    ended = _read_plan(out, out / RUN)
+    refuse_if_different(out, plan_of(ended), plan)
+    outputs = {MARGIN: "", **ended.get("outputs", {})}
+    return [name for name, digest in outputs.items() if not (out / name).exists() or sha256(out / name) != digest]
 
 
 @contextlib.contextmanager
@@ -97,18 +100,18 @@ def output_folder(out: Path, mode: Mode, plan: Mapping[str, Any]) -> Iterator["O
     with locked(out, work / _LOCK):
         try:  # once more: another run may have ended here since
             _refuse_if_held(out, mode)
-            whole = _is_whole(out, mode, plan)
+            changed = _changed(out, mode, plan)
         except UsageError:
             if not (work / _PLAN).exists():
                 _clear(work)
             raise
-        if whole:
+        if changed == []:
             _clear(work)
             yield None
             return
         with _writing(work):
             _clear(work, keep=(_LOCK, _PLAN, _SHARDS) if mode == "resume" else (_LOCK, _PLAN))
-        folder = OutputFolder(out, hashlib.sha256(_json(plan)).hexdigest())
+        folder = OutputFolder(out, hashlib.sha256(_json(plan)).hexdigest(), changed=tuple(changed or ()))
         folder.write(_PLAN, lambda stream: stream.write(_json(plan)))
         yield folder
         _clear(work)
@@ -117,17 +120,20 @@ def output_folder(out: Path, mode: Mode, plan: Mapping[str, Any]) -> Iterator["O
 class OutputFolder:
     """A locked output folder. Files are written aside, whole, and then renamed into place together.
 
-    `store` keeps the results of shards; `token` is that of the run whose they are.
+    `store` keeps the results of shards; `token` is that of the run whose they are. `outputs` are the names of all that
+    may be published, in that order; `changed` those of this run, once ended, that were no longer what it had written.
     """
 
-    def __init__(self, path: Path, token: str) -> None:
-        self.path = path
+    def __init__(
+        self, path: Path, token: str, outputs: tuple[str, ...] = OUTPUTS, changed: tuple[str, ...] = ()
+    ) -> None:
+        self.path, self.outputs, self.changed = path, outputs, changed
         self.store = FolderStore(path / _WORK / _SHARDS, token)
 
     def write(self, name: str, write: Callable[[BinaryIO], object]) -> None:
         """Write the file `name` aside and flush it to the disk. Raises `WriteError`, naming it."""
         target = self.path / _WORK / name
-        with _writing(self.path / name if name in OUTPUTS else target):
+        with _writing(self.path / name if name in self.outputs else target):
             partial = target.with_name(f"{name}.part")
             with partial.open("wb") as stream:
                 write(stream)
@@ -140,9 +146,9 @@ class OutputFolder:
         return self.path / _WORK / name
 
     def publish(self) -> list[Path]:
-        """Rename every written output into place, `margin.parquet` last; outputs of an earlier run go."""
+        """Rename every written output into place, the last of `outputs` last; those of an earlier run go."""
         published = []
-        for name in OUTPUTS:
+        for name in self.outputs:
             target = self.path / name
             with _writing(target):
                 if self.written(name).exists():

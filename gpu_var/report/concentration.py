@@ -28,8 +28,8 @@ def shares(source: Source) -> list[tuple[int, float]]:
 def effective_accounts(source: Source) -> float:
     """The number of equal accounts that would be as concentrated: (Σ margin)²/Σ margin² (the inverse of Herfindahl)."""
     margin = np.nan_to_num(source.amount("margin"))
-    square = float(np.sum(margin * margin))
-    return float(margin.sum()) ** 2 / square if square > 0 else 0.0
+    total = float(margin.sum())
+    return float(1.0 / np.sum((margin / total) ** 2)) if total > 0 else 0.0
 
 
 def sizes(source: Source) -> list[tuple[float, int, float]]:

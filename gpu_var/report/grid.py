@@ -10,7 +10,10 @@ import pyarrow as pa
 
 from gpu_var.report.money import money
 
-Kind = Literal["name", "text", "status", "standing", "money", "change", "percent", "share", "count", "number"]
+Kind = Literal[
+    "name", "text", "pick", "status", "standing", "holds", "money", "change", "percent", "share", "count", "number"
+]
+"""`pick` is a name that the reader can choose, a button where the page has a script for it."""
 
 NUMERIC = ("money", "change", "percent", "share", "count", "number")
 """Kinds whose values are numbers: `change` with its sign, `percent` likewise of a ratio, `share` of a part of 1."""
@@ -44,6 +47,8 @@ class Column:
             return "n aside" if self.aside else "n"
         if self.kind == "standing":
             return {"safe": "", "–": "", "liquidation": "bad"}.get(text, "watch")
+        if self.kind == "holds":
+            return {"yes": "", "–": "", "no": "bad"}.get(text, "watch")
         return {"name": "name", "status": "" if text == "ok" else "bad"}.get(self.kind, "")
 
     @property

@@ -33,5 +33,6 @@ const look = (column, text) => {
   if (column.kind === "name") return "name";
   if (column.kind === "status" && text !== "ok") return "bad";
   if (column.kind === "standing") return { safe: "", "–": "", liquidation: "bad" }[text] ?? "watch";
+  if (column.kind === "holds") return { yes: "", "–": "", no: "bad" }[text] ?? "watch";
   return "";
 };

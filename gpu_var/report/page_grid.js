@@ -31,7 +31,12 @@ const grid = (root) => {
         if (at === 0) cell.scope = "row";
         cell.className = at === 0 ? "name" : look(column, text);
         if (column.numeric) cell.textContent = text;
-        else cell.append(element("bdi", "", text));
+        else if (column.kind === "pick") {
+          const button = element("button", "pick");
+          button.type = "button";
+          button.append(element("bdi", "", text));
+          cell.append(button);
+        } else cell.append(element("bdi", "", text));
         line.append(cell);
       });
       return line;

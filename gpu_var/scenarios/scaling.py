@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from scipy.linalg import solve_triangular
 
 from gpu_var.backend import Backend
 from gpu_var.market.patterns import most_specific
@@ -84,6 +83,8 @@ def _recorrelated(returns: F8, residual: F8, decay: float, shrinkage: float) -> 
     """A_T·A_t⁻¹·z_t row by row; None where a correlation is not positive definite."""
     covariance = np.atleast_2d(np.cov(returns, rowvar=False))
     white = np.empty_like(residual)
+    from scipy.linalg import solve_triangular  # noqa: PLC0415 - seldom needed, and slow to import
+
     for t, move in enumerate(returns):
         root = _cholesky(covariance, shrinkage)
         if root is None:

@@ -229,8 +229,8 @@ def test_a_place_that_cannot_be_written_is_named(book, tmp_path, capsys):
 def test_an_input_that_changes_while_it_is_read(book, out, capsys, monkeypatch):
     real = commands.load
 
-    def load(folder, config):
-        loaded = real(folder, config)
+    def load(folder, config, **how):
+        loaded = real(folder, config, **how)
         replace(book / "vols.csv", "0.24", "0.245")
         return loaded
 

@@ -189,3 +189,13 @@ def test_chains_fitted_together_are_those_fitted_alone():
 
 def test_no_chains_are_no_fits():
     assert fit_premiums([]) == []
+
+
+@pytest.mark.parametrize("years", [0.01, 0.5, 2.0])
+def test_volatilities_beyond_any_fit_are_priced_directly(years):
+    tile = Tile(years, PUT, 0.02, 0.01, 0.2, 1000.0, instruments=4, scenarios=5)
+    assert tile.fit.direct.all()
+    exact = american(np.exp(tile.k), 1.0, years, 0.02, 0.01, tile.vol, PUT)
+    tile_price = tile.price()
+    assert np.isfinite(tile_price).all()
+    np.testing.assert_allclose(tile_price, np.maximum(exact, 1.0 - np.exp(tile.k)), rtol=0, atol=1e-12)
