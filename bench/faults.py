@@ -88,6 +88,13 @@ def around(runs: Runs, kills: int, draw: random.Random) -> Kinds:
         for milliseconds in (20, 50, 100, 200, 500, 1000):
             yield "a wall clock that jumps", lambda out, m=milliseconds: jumps(runs, out, m)
     if importlib.util.find_spec("distributed"):
+        if shutil.which("g++"):
+            # Dask holds messages back until a time of the wall clock: one set oftener than that would hold up them all.
+            for milliseconds in (1000, 3000, 10_000):
+                yield (
+                    "a wall clock that jumps, with workers",
+                    lambda out, m=milliseconds: jumps(runs, out, m, *experiments.WORKERS, *experiments.HUNG),
+                )
         for number in (signal.SIGKILL, signal.SIGSTOP):
             for n in range(kills // 10):
                 yield (
@@ -117,9 +124,9 @@ def damaged(runs: Runs, half: Path, out: Path, draw: random.Random) -> str:
     return f"{experiments.spoil(runs, shutil.copytree(half, out), draw)} shards at once"
 
 
-def jumps(runs: Runs, out: Path, milliseconds: int) -> str:
+def jumps(runs: Runs, out: Path, milliseconds: int, *more: str) -> str:
     """A whole run under a clock that jumps that often."""
-    return experiments.run_with(runs, out, experiments.jumping_clock(out.parent, milliseconds))
+    return experiments.run_with(runs, out, experiments.jumping_clock(out.parent, milliseconds), *more)
 
 
 def main() -> int:

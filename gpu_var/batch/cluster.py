@@ -17,19 +17,28 @@ from gpu_var.batch.errors import RunError, UsageError
 Say = Callable[[str], None]
 
 _CONNECT = 30.0  # seconds
-_CLOSE = 1.0  # seconds that workers have to end by themselves; the contract leaves five for everything
+_CLOSE = 1.0  # seconds to say goodbye in; the contract leaves five for everything
 
 _SETTINGS = {
     # A shard that has ended so many workers is at fault itself.
     "distributed.scheduler.allowed-failures": 5,
+    # Who hangs is found here; Dask would go by the wall clock, and lose every worker when that is set.
+    "distributed.scheduler.worker-ttl": None,
     "distributed.comm.timeouts.connect": f"{_CONNECT:.0f}s",
     # Results go from a worker straight to this process: nothing is spilled, nobody is paused for his memory.
     "distributed.worker.memory.target": False,
     "distributed.worker.memory.spill": False,
     "distributed.worker.memory.pause": False,
     "distributed.worker.memory.terminate": False,
+    # Nobody looks at what Dask measures of itself; every look takes the interpreter from the shard.
+    "distributed.worker.profile.enabled": False,
+    "distributed.admin.tick.interval": "1s",
     "distributed.admin.tick.limit": "1h",
+    "distributed.admin.system-monitor.interval": "10s",
+    "distributed.admin.system-monitor.gil.enabled": False,
     "distributed.diagnostics.nvml": False,
+    # Dask has workers give every array back to the system at once; a third of the time would go into page faults.
+    "distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": None,
 }
 
 
@@ -52,7 +61,7 @@ def connected(address: str) -> Iterator[Any]:
         try:
             yield client
         finally:
-            client.close(timeout=_CLOSE)
+            _close(client)
 
 
 @contextlib.contextmanager
@@ -73,7 +82,7 @@ def started(workers: int, backend: Name, say: Say) -> Iterator[Any]:
                     threads_per_worker=1,
                     processes=True,
                     host="127.0.0.1",
-                    dashboard_address=":0",
+                    dashboard_address="127.0.0.1:0",
                     memory_limit=0,
                     silence_logs=logging.CRITICAL,
                 )
@@ -84,12 +93,10 @@ def started(workers: int, backend: Name, say: Say) -> Iterator[Any]:
             client = distributed.Client(cluster, timeout=_CONNECT, set_as_default=False)
             client.register_plugin(_deaf(distributed), name="gpu-var-deaf")
             yield client
-            client.close(timeout=_CLOSE)
-        except BaseException:
-            _kill(cluster)  # in the middle of a shard, they would not hear that they are to end
-            raise
+            _close(client)
         finally:
-            cluster.close(timeout=_CLOSE)
+            _kill(cluster)  # in the middle of a shard, or on a busy machine, they would not hear that they are to end
+            _close(cluster)
 
 
 @contextlib.contextmanager
@@ -127,6 +134,12 @@ def _deaf(distributed: ModuleType) -> Any:
             signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     return Deaf()
+
+
+def _close(what: Any) -> None:
+    """Close a client or a cluster. What it has not done in time ends with this process, and spoils no result."""
+    with contextlib.suppress(TimeoutError):
+        what.close(timeout=_CLOSE)
 
 
 def _kill(cluster: Any) -> None:

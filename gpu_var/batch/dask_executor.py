@@ -8,6 +8,7 @@ from concurrent.futures import CancelledError
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import AbstractContextManager
 from importlib.metadata import version
+from itertools import chain
 from typing import Any
 
 from gpu_var import __version__
@@ -81,8 +82,22 @@ class Dask:
 
     def run(self, market: Market, shards: Iterable[Shard], listener: Listener) -> Results:
         """See `Executor`. Raises `RunError` where the workers are lost for good."""
-        with self._client(market.backend) as client:
-            yield from _Dispatch(client, market, self._threads, self._timeout, self._say, listener).run(iter(shards))
+        left = iter(shards)
+        for _ in range(_ATTEMPTS):
+            with self._client(market.backend) as client:
+                dispatch = _Dispatch(client, market, self._threads, self._timeout, self._say, listener)
+                try:
+                    yield from dispatch.run(left)
+                    return
+                except _SilentError as error:
+                    listener.event("scheduler_silent", "warning")
+                    self._say(f"{error}; once more, over another connection")
+                    left = chain(dispatch.given(), left)
+        raise RunError(f"the Dask scheduler has fallen silent {_ATTEMPTS} times; --resume goes on with another")
+
+
+class _SilentError(Exception):
+    """What is given to the scheduler does not come to any worker, or what they have done does not come back."""
 
 
 class _Dispatch:
@@ -96,7 +111,7 @@ class _Dispatch:
         self._there: Any = None  # the market, on the workers
         self._workers: dict[str, int] = {}  # address -> threads
         self._busy: dict[str, tuple[frozenset[str], float]] = {}  # address -> what it has, since when none of it ended
-        self._looked = self._idle_since = time.monotonic()
+        self._looked = self._idle_since = self._active = time.monotonic()
         self._versions = versions()
 
     def run(self, shards: Iterator[Shard]) -> Results:
@@ -116,6 +131,10 @@ class _Dispatch:
                 shard, arrays = self._collect(future)
                 if arrays is not None:
                     yield shard.name, arrays
+
+    def given(self) -> list[Shard]:
+        """The shards that have been given out, and have not come back."""
+        return [shard for _, shard, _ in self._given.values()]
 
     def _wait_for_workers(self) -> None:
         self._look()
@@ -137,6 +156,7 @@ class _Dispatch:
             _compute, self._there, shard, self._threads, self._versions, key=key, pure=False, retries=0
         )
         self._given[key] = future, shard, attempt
+        self._active = time.monotonic()
         future.add_done_callback(self._ended.put)
 
     def _broadcast(self) -> Any:
@@ -197,10 +217,7 @@ class _Dispatch:
     def _look(self) -> None:
         """Who is there, and does anyone hang?"""
         self._looked = now = time.monotonic()
-        try:
-            workers, busy = self._client.nthreads(), self._client.processing()
-        except (OSError, TimeoutError) as error:
-            raise RunError(f"the Dask scheduler is lost ({error}); --resume goes on with another") from error
+        workers, busy = self._asked(lambda: (self._client.nthreads(), self._client.processing()))
         for address in self._workers.keys() - workers.keys():
             self._listener.event("worker_lost", "warning", worker=address)
             self._say(f"worker {address} is lost; its shards are computed by others")
@@ -216,8 +233,30 @@ class _Dispatch:
             if not had or had - has:
                 since = now
             self._busy[address] = has, since
+            if has:
+                self._active = now
             if has and now - since > self._timeout:
                 self._restart(address, f"has ended no shard for {self._timeout:,.0f} s")
+        if self._given and self._ended.empty() and now - self._active > self._timeout:
+            self._active = now
+            self._refuse_silence()
+
+    def _refuse_silence(self) -> None:
+        """Raise `_SilentError` where the scheduler does not know what it was given, or that it is done.
+
+        Dask holds messages back until a time of the wall clock, which may have been set back since.
+        """
+        given = list(self._given)
+        states = self._asked(lambda: self._client.sync(self._client.scheduler.get_task_status, keys=given))
+        if all(state in (None, "memory") for state in states.values()):
+            raise _SilentError(f"the Dask scheduler has had nothing computed for {self._timeout:,.0f} s")
+
+    def _asked(self, question: Callable[[], Any]) -> Any:
+        """What the scheduler answers. Raises `RunError` where it is gone."""
+        try:
+            return question()
+        except (OSError, TimeoutError) as error:
+            raise RunError(f"the Dask scheduler is lost ({error}); --resume goes on with another") from error
 
     def _restart_silent(self) -> None:
         """Restart the workers that do not answer."""

@@ -4,6 +4,7 @@ that it may end anywhere and `--resume` still finds a sound state."""
 import contextlib
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from types import FrameType
@@ -28,10 +29,14 @@ def last_words(say: Callable[[int], object]) -> Iterator[None]:
 
 
 def _end_now(exit_code: int) -> None:
-    for say in list(_LAST_WORDS):  # in a thread of its own: it may hang as well
-        speaker = threading.Thread(target=say, args=(exit_code,), daemon=True)
-        speaker.start()
-        speaker.join(_LAST)
+    def speak() -> None:
+        print(f"stopped by {signal.Signals(exit_code - 128).name}", file=sys.stderr, flush=True)
+        for say in reversed(_LAST_WORDS):
+            say(exit_code)
+
+    speaker = threading.Thread(target=speak, daemon=True)  # of its own, for it may hang as well
+    speaker.start()
+    speaker.join(_LAST)
     os._exit(exit_code)
 
 

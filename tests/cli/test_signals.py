@@ -64,8 +64,10 @@ def test_a_stopped_run_resumes_to_the_same_bytes(book, tmp_path, number, code):
 
 
 def test_compiled_code_is_no_refuge(book, tmp_path):
-    returned, _ = stopped_by(signal.SIGTERM, book, tmp_path, "in compiled code")
+    returned, said = stopped_by(signal.SIGTERM, book, tmp_path, "in compiled code")
     assert returned == 143
+    assert "stopped by SIGTERM" in said
+    assert "--resume finishes it" in said
     assert main(["run", str(book), "--quiet", "--resume"]) == 0
 
 

@@ -104,7 +104,7 @@ def limit(runs: Runs, out: Path, size: int, may_do: bool = False) -> str:
     ended = running.end()
     struck = runs.check_left(running, out)
     if struck != "done" or not may_do:
-        check_unwritable(ended.returncode, ended.said, out)
+        check_unwritable(ended.returncode, ended.said, out, running.here / "tmp")  # where positions are kept
     runs.resume(out)
     return struck
 

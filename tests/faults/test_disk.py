@@ -20,8 +20,9 @@ def test_a_full_disk(runs, out, small_disks, share):
     disks.fill(runs, out, int(share * sum(map(len, runs.expected.values()))))
 
 
-def test_no_file_may_grow_further(runs, out):
-    experiments.limit(runs, out, 2_000)
+@pytest.mark.parametrize("size", [2_000, 50_000], ids=["positions", "shards"])
+def test_no_file_may_grow_further(runs, out, size):
+    experiments.limit(runs, out, size)
 
 
 @pytest.mark.parametrize(("action", "kind"), [("full", "shards"), ("readonly", "publishing")])
