@@ -26,6 +26,7 @@ Bool = npt.NDArray[np.bool_]
 
 _POWERS = 38  # sum of the degrees up to which powers of both t and y lose no digit that matters
 _EDGE = 1e-9  # slack of ln σ, for rounding
+_ROUNDING = 1e-13  # of rates times years: moves no price by more than that part of the strike
 _LIMIT = 1e-5  # a fit whose measured error is above this is not used: every price is direct
 
 
@@ -82,7 +83,7 @@ def _fitting(
 ) -> Generator[Ask, Answer, Premium]:
     rate, dividend = np.asarray(rate, dtype=np.float64), np.asarray(dividend, dtype=np.float64)
     r, q = (rate, dividend) if sign < 0 else (dividend, rate)
-    pair, inverse = _distinct(r, q)
+    pair, inverse = _distinct(r, q, years)
     _, single, double = regime(pair[:, 0], pair[:, 1], np.full(len(pair), years))
     # Between two boundaries exercise gains at most (r − q)·K a year, which may be nothing.
     gain = (pair[:, 0] - pair[:, 1]) * years * np.exp(np.minimum(-pair[:, 0] * years, 50.0))
@@ -137,9 +138,12 @@ def _fitting(
     )
 
 
-def _distinct(rate: F8, dividend: F8) -> tuple[F8, I8]:
-    """The pairs that differ (k, 2), ascending, and which of them each is."""
-    if (rate == rate[:1]).all() and (dividend == dividend[:1]).all():  # as ever without factors for rates and forwards
+def _distinct(rate: F8, dividend: F8, years: float) -> tuple[F8, I8]:
+    """The pairs that differ by more than rounding (k, 2), ascending, and which of them each is.
+
+    Without factors for rates and forwards all are alike, but for what ln(F/S) has lost of its digits.
+    """
+    if max(np.ptp(rate), np.ptp(dividend)) * years <= _ROUNDING:
         return np.stack([rate[:1], dividend[:1]], axis=1), np.zeros(len(rate), dtype=np.intp)
     pair, inverse = np.unique(np.stack([rate, dividend], axis=1), axis=0, return_inverse=True)
     return pair, inverse.reshape(-1)

@@ -50,6 +50,11 @@ class Limits:
     longest: float  # seconds: a whole process that would take longer is not run
 
 
+def net_rate(work: int, net: dict[str, Any]) -> float | None:
+    """Revaluations a second of a difference of times; None where the difference is within its own spread."""
+    return work / net["median"] if net["median"] > 2.0 * (net["high"] - net["low"]) else None
+
+
 class Inputs:
     """A case's files, in every peer's form."""
 
@@ -179,7 +184,7 @@ def revaluations(row: Row, full: Inputs, short: Inputs, answer: Inputs, out: dic
         base = statistics.median(brief["seconds"])
         out["net"] = summary([s - base for s in long["seconds"]])
         out["net_cpu"] = statistics.median(long["cpu"]) - statistics.median(brief["cpu"])
-        out["rate"] = (full.work - short.work) / out["net"]["median"] if out["net"]["median"] > 0 else None
+        out["rate"] = net_rate(full.work - short.work, out["net"])
         return
     probe = call(row, answer.request(row, "time", runs=1, seconds=0), scratch, timeout).reply["seconds"][0]
     estimate = probe / answer.work * full.work
@@ -253,7 +258,7 @@ def finish(
         base = statistics.median(ended.seconds for ended in brief)
         out["net"] = summary([ended.seconds - base for ended in long])
         out["net_cpu"] = out["whole_cpu"] - statistics.median(ended.cpu for ended in brief)
-        out["rate"] = (full.work - short.work) / out["net"]["median"] if out["net"]["median"] > 0 else None
+        out["rate"] = net_rate(full.work - short.work, out["net"])
         out["start_up"] = base
     elif out["net"] is not None and out["note"] is None:
         out["start_up"] = out["whole"]["median"] - (out["call"] or out["net"])["median"]

@@ -310,3 +310,10 @@ def test_lines_of_input_are_counted(field: SimpleNamespace, case: dict[str, Any]
     script = of("peer_numpy.py", case, inputs.book, None)
     assert script["data"] == 60 + 13
     assert 20 < script["once"] < 60
+
+
+def test_a_difference_within_its_own_spread_is_no_rate(field: SimpleNamespace) -> None:
+    sound = {"median": 0.2, "low": 0.18, "high": 0.22}
+    assert field.run.net_rate(1_000_000, sound) == pytest.approx(5e6)
+    assert field.run.net_rate(1_000_000, sound | {"low": 0.1}) is None
+    assert field.run.net_rate(1_000_000, {"median": -0.1, "low": -0.2, "high": -0.1}) is None

@@ -199,3 +199,11 @@ def test_volatilities_beyond_any_fit_are_priced_directly(years):
     tile_price = tile.price()
     assert np.isfinite(tile_price).all()
     np.testing.assert_allclose(tile_price, np.maximum(exact, 1.0 - np.exp(tile.k)), rtol=0, atol=1e-12)
+
+
+def test_rates_that_differ_by_rounding_are_one():
+    noise = np.random.default_rng(3).uniform(-2e-16, 2e-16, 50)
+    fit = fit_premium(0.5, PUT, np.full(50, 0.03), 0.02 + noise, 0.2, 0.5)
+    assert fit.surface.shape[-1] == 2  # the node that is never exercised, and one
+    apart = fit_premium(0.5, PUT, np.full(50, 0.03), 0.02 + 1e4 * noise, 0.2, 0.5)
+    assert apart.weights is not None or apart.surface.shape[-1] == 51
