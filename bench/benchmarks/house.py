@@ -29,11 +29,25 @@ def measure(*arguments: str) -> tuple[float, float]:
     return time.perf_counter() - begin, int(done.stdout.split()[-1]) / 1e6
 
 
-class House:
-    """100,000 instruments (half American) × 2,000 scenarios × 1,000 accounts × 1,000,000 positions, all cores."""
+class _Command:
+    """What is tracked of every command that `measure` has run."""
 
     timeout = 3600
     number = 1
+
+    def track_seconds(self, measured: dict[str, float]) -> float:
+        """The whole command, start-up, reading and writing included."""
+        return measured["seconds"]
+
+    def track_peak_memory(self, measured: dict[str, float]) -> float:
+        """Peak resident memory of the process."""
+        return measured["gigabytes"]
+
+    track_seconds.unit, track_peak_memory.unit = "s", "GB"
+
+
+class House(_Command):
+    """100,000 instruments (half American) × 2,000 scenarios × 1,000 accounts × 1,000,000 positions, all cores."""
 
     def setup_cache(self) -> dict[str, float]:
         with tempfile.TemporaryDirectory() as scratch:
@@ -53,25 +67,15 @@ class House:
 
     setup_cache.timeout = 3600
 
-    def track_seconds(self, measured: dict[str, float]) -> float:
-        """The whole command, start-up, reading and writing included."""
-        return measured["seconds"]
-
-    def track_peak_memory(self, measured: dict[str, float]) -> float:
-        """Peak resident memory of the process."""
-        return measured["gigabytes"]
-
     def track_rate(self, measured: dict[str, float]) -> float:
         """Revaluations a second in the revaluation stage, early-exercise premiums and aggregation included."""
         return measured["rate"]
 
-    track_seconds.unit, track_peak_memory.unit, track_rate.unit = "s", "GB", "million/s"
+    track_rate.unit = "million/s"
 
 
-class Load:
+class Load(_Command):
     """`gpu-var validate` on 1,000,000 instruments and 10,000,000 positions."""
-
-    timeout = 3600
 
     def setup_cache(self) -> dict[str, float]:
         with tempfile.TemporaryDirectory() as scratch:
@@ -83,16 +87,6 @@ class Load:
         return {"seconds": seconds, "gigabytes": gigabytes}
 
     setup_cache.timeout = 3600
-
-    def track_seconds(self, measured: dict[str, float]) -> float:
-        """The whole command."""
-        return measured["seconds"]
-
-    def track_peak_memory(self, measured: dict[str, float]) -> float:
-        """Peak resident memory of the process."""
-        return measured["gigabytes"]
-
-    track_seconds.unit, track_peak_memory.unit = "s", "GB"
 
 
 class StartUp:

@@ -11,7 +11,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from books import write, write_config, write_house
 
-from benchmarks.house import measure
+from benchmarks.house import _Command, measure
 
 SCENARIOS, ACCOUNTS, INSTRUMENTS, POSITIONS, MEMBERS = 1_000, 10_000, 100_000, 1_000_000, 50
 
@@ -56,14 +56,11 @@ def write_scenarios(folder: Path, rng: np.random.Generator) -> Path:
     return path
 
 
-class StressTest:
+class StressTest(_Command):
     """1,000 scenarios × 10,000 accounts × 100,000 instruments (half American), 1,000,000 positions, 50 members.
 
     The margins are those of a finished run (`--margin`), which is not in the figure; every core.
     """
-
-    timeout = 3600
-    number = 1
 
     def setup_cache(self) -> dict[str, float]:
         rng = np.random.default_rng(6)
@@ -81,13 +78,3 @@ class StressTest:
         return {"seconds": seconds, "gigabytes": gigabytes, **told["timings"]}
 
     setup_cache.timeout = 3600
-
-    def track_seconds(self, measured: dict[str, float]) -> float:
-        """The whole command, start-up, reading and writing included."""
-        return measured["seconds"]
-
-    def track_peak_memory(self, measured: dict[str, float]) -> float:
-        """Peak resident memory of the process."""
-        return measured["gigabytes"]
-
-    track_seconds.unit, track_peak_memory.unit = "s", "GB"

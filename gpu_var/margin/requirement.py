@@ -42,7 +42,7 @@ class Requirement:
     measured: Measured
 
 
-class _Stages:
+class Stages:
     """Seconds by stage, told as they pass."""
 
     def __init__(self, progress: engine.Progress) -> None:
@@ -76,7 +76,7 @@ def requirement(
         threads: worker threads, all cores unless given. The result's bits do not depend on it.
         progress: called with a stage and the share of it that is done.
     """
-    stage = _Stages(progress)
+    stage = Stages(progress)
     m = measured(
         book, config, factors, backend=backend, precision=precision, threads=threads, progress=progress, stage=stage
     )
@@ -135,7 +135,7 @@ def measured(
     progress: engine.Progress = engine.nothing,
     sets: Sequence[ScenarioSet] | None = None,
     keep_cells: bool = False,
-    stage: _Stages | None = None,
+    stage: Stages | None = None,
 ) -> Measured:
     """Revalue a book in the scenarios of its models and measure its accounts; arguments as for `requirement`.
 
@@ -143,7 +143,7 @@ def measured(
         sets: the scenarios, those of the configuration unless given.
         keep_cells: whether the profit and loss of every cell is kept as well: for the books of few accounts.
     """
-    stage = stage or _Stages(progress)
+    stage = stage or Stages(progress)
     book = with_collateral(book, config)
     computes = load_backend(backend)
     count = threads or os.cpu_count() or 1

@@ -1,21 +1,18 @@
 """The page of `gpu-var bench`: self-contained; tables, throughput against size, shares of the ceilings."""
 
-from pathlib import Path
 from typing import Any
 
-import jinja2
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from gpu_var.report.bench_words import FUNCTION, UNIT, one_thread, rate, seconds, share
-from gpu_var.report.page import embedded
+from gpu_var.report.templates import embedded, templates, verbatim
 
 SIDES = {
     "cpu": ("one core", "#2f5d8a"),
     "cuda": ("GPU, float64", "#7a9e5f"),
     "cuda_float32": ("GPU, float32", "#d08c2e"),
 }
-_HERE = Path(__file__).parent
 
 
 def render(result: dict[str, Any]) -> str:
@@ -24,46 +21,49 @@ def render(result: dict[str, Any]) -> str:
     Args:
         result: of `benchmark.plan.bench`.
     """
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_HERE),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
     sides = [side for side in SIDES if side in result["functions"]]
     by_name = {side: {row["function"]: row for row in result["functions"][side]} for side in sides}
     measured = [row for row in result["books"] if "seconds" in row["cpu"] or "seconds" in row.get("cuda", {})]
-    return environment.get_template("bench.html").render(
-        result=result,
-        machine=result["machine"],
-        gpu="device" in result["machine"],
-        sides=[(side, SIDES[side][0]) for side in sides],
-        functions=[(FUNCTION.get(name, name), [by_name[side].get(name) for side in sides]) for name in by_name["cpu"]],
-        books=result["books"],
-        ceilings=[(side, UNIT[name], value) for side, of in result["ceilings"].items() for name, value in of.items()],
-        rate=rate,
-        share=share,
-        seconds=seconds,
-        one_thread=one_thread,
-        data=embedded(
-            {
-                "functions": [
-                    {
-                        "name": SIDES[side][0],
-                        "colour": SIDES[side][1],
-                        "y": [FUNCTION.get(name, name) for name in by_name[side]],
-                        "share": [100.0 * row["share"] for row in by_name[side].values()],
-                        "rate": [row["per_second"] for row in by_name[side].values()],
-                    }
-                    for side in sides
-                ],
-                "books": [_line(measured, side, name) for side, name in (("cpu", "CPU, all threads"), ("cuda", "GPU"))],
-            }
-        ),
-        script=Markup((_HERE / "bench.js").read_text(encoding="utf-8")),
-        style=Markup((_HERE / "page.css").read_text(encoding="utf-8")),
-        plotly=Markup(get_plotlyjs()),
+    return (
+        templates()
+        .get_template("bench.html")
+        .render(
+            result=result,
+            machine=result["machine"],
+            gpu="device" in result["machine"],
+            sides=[(side, SIDES[side][0]) for side in sides],
+            functions=[
+                (FUNCTION.get(name, name), [by_name[side].get(name) for side in sides]) for name in by_name["cpu"]
+            ],
+            books=result["books"],
+            ceilings=[
+                (side, UNIT[name], value) for side, of in result["ceilings"].items() for name, value in of.items()
+            ],
+            rate=rate,
+            share=share,
+            seconds=seconds,
+            one_thread=one_thread,
+            data=embedded(
+                {
+                    "functions": [
+                        {
+                            "name": SIDES[side][0],
+                            "colour": SIDES[side][1],
+                            "y": [FUNCTION.get(name, name) for name in by_name[side]],
+                            "share": [100.0 * row["share"] for row in by_name[side].values()],
+                            "rate": [row["per_second"] for row in by_name[side].values()],
+                        }
+                        for side in sides
+                    ],
+                    "books": [
+                        _line(measured, side, name) for side, name in (("cpu", "CPU, all threads"), ("cuda", "GPU"))
+                    ],
+                }
+            ),
+            script=verbatim("bench.js"),
+            style=verbatim("page.css"),
+            plotly=Markup(get_plotlyjs()),
+        )
     )
 
 

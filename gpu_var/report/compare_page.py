@@ -1,10 +1,8 @@
 """The page of `gpu-var compare`: self-contained, and the same bytes for the same comparison."""
 
 import math
-from pathlib import Path
 from typing import Any
 
-import jinja2
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -15,7 +13,7 @@ from gpu_var import __version__
 from gpu_var.margin.compare import METHODS, totals_of
 from gpu_var.report.figures import label
 from gpu_var.report.money import count, decimals, money
-from gpu_var.report.page import embedded
+from gpu_var.report.templates import embedded, templates, verbatim
 from gpu_var.tables.config import Config
 from gpu_var.tables.config_compare import Compare
 
@@ -42,7 +40,6 @@ COLOURS = {
     "fully_collateralised": "#8a8f98",
     "portfolio": "#2f5d8a",
 }
-_HERE = Path(__file__).parent
 
 
 def render(table: pa.Table, config: Config, notes: list[str]) -> str:
@@ -51,14 +48,7 @@ def render(table: pa.Table, config: Config, notes: list[str]) -> str:
     Args:
         table: of `margin.compare`.
     """
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_HERE),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    return environment.get_template("compare.html").render(_context(table, config, notes))
+    return templates().get_template("compare.html").render(_context(table, config, notes))
 
 
 def percent(value: float | None) -> str:
@@ -109,8 +99,8 @@ def _context(table: pa.Table, config: Config, notes: list[str]) -> dict[str, Any
             }
         ),
         "plotly": Markup(get_plotlyjs().replace("</script", "<\\/script")),
-        "script": Markup((_HERE / "compare.js").read_text(encoding="utf-8")),
-        "style": Markup((_HERE / "page.css").read_text(encoding="utf-8")),
+        "script": verbatim("compare.js"),
+        "style": verbatim("page.css"),
     }
 
 

@@ -1,9 +1,7 @@
 """An explanation as one page that needs no network: the same explanation gives the same bytes."""
 
-from pathlib import Path
 from typing import Any
 
-import jinja2
 import pyarrow as pa
 import pyarrow.compute as pc
 from markupsafe import Markup
@@ -27,27 +25,19 @@ from gpu_var.report.explain_words import (
 )
 from gpu_var.report.figures import label
 from gpu_var.report.money import decimals
-from gpu_var.report.page import embedded
+from gpu_var.report.templates import embedded, templates, verbatim
 
 BARS = 20
 """Bars of a plot; the table beside it has all, up to `ROWS`."""
 
 ROWS = 2000
 
-_HERE = Path(__file__).parent
 _MORE, _LESS = "#c46a5a", "#5f8f6b"
 
 
 def render(e: Explanation) -> str:
     """The page of an explanation as HTML."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_HERE),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    return environment.get_template("explain.html").render(_context(e))
+    return templates().get_template("explain.html").render(_context(e))
 
 
 def _context(e: Explanation) -> dict[str, Any]:
@@ -84,8 +74,8 @@ def _context(e: Explanation) -> dict[str, Any]:
         "notes": e.notes,
         "data": embedded(_figures(e, column if whole else None)),
         "plotly": Markup(get_plotlyjs().replace("</script", "<\\/script")),
-        "script": Markup((_HERE / "explain.js").read_text(encoding="utf-8")),
-        "style": Markup((_HERE / "page.css").read_text(encoding="utf-8")),
+        "script": verbatim("explain.js"),
+        "style": verbatim("page.css"),
     }
 
 

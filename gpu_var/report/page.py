@@ -2,13 +2,9 @@
 
 import base64
 import hashlib
-import json
-from pathlib import Path
 from typing import Any
 
-import jinja2
 import numpy as np
-from markupsafe import Markup
 
 from gpu_var.batch.run import Run
 from gpu_var.margin.diagnostics import SIMULATED
@@ -19,13 +15,11 @@ from gpu_var.report.money import decimals, money
 from gpu_var.report.movement import Movement, lines, movement
 from gpu_var.report.scan_parts import scan_parts
 from gpu_var.report.source import Source, of_run
+from gpu_var.report.templates import embedded, templates, verbatim
 from gpu_var.report.words import CHARGES, MEASURE, SCALING, STANDING
 
 WHOLE = 1e5
 """The largest margin from which on cents are noise; `margin.parquet` has them."""
-
-_HERE = Path(__file__).parent
-_ESCAPES = {ord("<"): "\\u003c", ord(">"): "\\u003e", ord("&"): "\\u0026"}
 
 
 def render(run: Run, previous: Source | None = None) -> str:
@@ -35,20 +29,8 @@ def render(run: Run, previous: Source | None = None) -> str:
 
 def render_source(source: Source, previous: Source | None = None) -> str:
     """As `render`, of a run that may have ended some time ago. Raises `UsageError` for another base currency."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_HERE),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
     moved = None if previous is None else movement(source, previous)
-    return environment.get_template("page.html").render(_context(source, moved))
-
-
-def embedded(tree: Any) -> Markup:
-    """JSON that can stand inside a script element, whatever text is in it."""
-    return Markup(json.dumps(tree, ensure_ascii=True, allow_nan=False, separators=(",", ":")).translate(_ESCAPES))
+    return templates().get_template("page.html").render(_context(source, moved))
 
 
 def _context(source: Source, moved: Movement | None) -> dict[str, Any]:
@@ -56,7 +38,7 @@ def _context(source: Source, moved: Movement | None) -> dict[str, Any]:
     places = _places(source)
     grids = _grids(source, moved, places)
     losses = _losses(source, moved, places)
-    script = "".join(_read(name) for name in ("page.js", "page_grid.js", "page_losses.js"))
+    script = verbatim("page.js", "page_grid.js", "page_losses.js")
     days = int(config["holding_period_days"])
     errors, _ = health.standard_errors(source)
     return {
@@ -101,14 +83,10 @@ def _context(source: Source, moved: Movement | None) -> dict[str, Any]:
         "signed": lambda amount: _signed(float(amount), places),
         "percent": lambda ratio: f"{100.0 * ratio:,.1f} %",
         "data": embedded({"grids": {key: grid.data for key, grid in grids.items()}, "losses": losses}),
-        "script": Markup(script),
+        "script": script,
         "script_hash": base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
-        "style": Markup(_read("page.css") + _read("report.css")),
+        "style": verbatim("page.css", "report.css"),
     }
-
-
-def _read(name: str) -> str:
-    return (_HERE / name).read_text(encoding="utf-8")
 
 
 def _places(source: Source) -> int:

@@ -1,9 +1,7 @@
 """The page of `gpu-var procyclicality`: self-contained, and the same bytes for the same path."""
 
-from pathlib import Path
 from typing import Any
 
-import jinja2
 import numpy as np
 import pyarrow as pa
 from markupsafe import Markup
@@ -14,7 +12,7 @@ from gpu_var.margin.constant_book import MarginPath
 from gpu_var.margin.cyclicality_metrics import RISES, with_total
 from gpu_var.report.figures import label
 from gpu_var.report.money import decimals, money
-from gpu_var.report.page import embedded
+from gpu_var.report.templates import embedded, templates, verbatim
 from gpu_var.tables.book import F8, I8, Book
 from gpu_var.tables.config import Config
 from gpu_var.tables.config_procyclicality import AntiProcyclicality
@@ -33,7 +31,6 @@ COLOURS = {
     "countercyclical": "#7a9e5f",
 }
 _MEASURES = ("peak_to_trough", *(f"rise_{n}d" for n in RISES))
-_HERE = Path(__file__).parent
 
 
 def render(path: MarginPath, summary: pa.Table, book: Book, config: Config, notes: list[str]) -> str:
@@ -42,14 +39,7 @@ def render(path: MarginPath, summary: pa.Table, book: Book, config: Config, note
     Args:
         summary: of `summary_table`, of the same path.
     """
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_HERE),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    return environment.get_template("procyclicality.html").render(_context(path, summary, book, config, notes))
+    return templates().get_template("procyclicality.html").render(_context(path, summary, book, config, notes))
 
 
 def day(at: int | np.int64) -> str:
@@ -87,8 +77,8 @@ def _context(path: MarginPath, summary: pa.Table, book: Book, config: Config, no
         "notes": notes,
         "data": embedded(_data(path, rows, book, config, order[:PLOTTED])),
         "plotly": Markup(get_plotlyjs().replace("</script", "<\\/script")),
-        "script": Markup((_HERE / "procyclicality.js").read_text(encoding="utf-8")),
-        "style": Markup((_HERE / "page.css").read_text(encoding="utf-8")),
+        "script": verbatim("procyclicality.js"),
+        "style": verbatim("page.css"),
     }
 
 

@@ -48,6 +48,11 @@ CELLS = (
 """The columns of `breakdown.parquet` that the page reads: the others of a large house would not fit in memory."""
 
 
+def moment(config: Mapping[str, Any]) -> str:
+    """`2026-01-05 00:00:00 UTC`: the `as_of` of a configuration as plain values."""
+    return str(config["as_of"]).replace("T", " ").replace("Z", " UTC").replace("+00:00", " UTC")
+
+
 @dataclass(frozen=True, eq=False)
 class Source:
     """A finished run as its page reads it."""
@@ -73,7 +78,7 @@ class Source:
     @property
     def as_of(self) -> str:
         """`2026-01-05 00:00:00 UTC`."""
-        return str(self.config["as_of"]).replace("T", " ").replace("Z", " UTC").replace("+00:00", " UTC")
+        return moment(self.config)
 
     @property
     def day(self) -> str:

@@ -3,27 +3,24 @@
 import base64
 import hashlib
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import jinja2
 import numpy as np
-from markupsafe import Markup
 
 from gpu_var.report import stress_break, stress_grids, stress_map, stress_one
 from gpu_var.report.grid import FIRST, Grid
 from gpu_var.report.money import decimals, money
 from gpu_var.report.movement import lines
-from gpu_var.report.page import WHOLE, embedded
+from gpu_var.report.page import WHOLE
 from gpu_var.report.stress_headlines import fund_size, headlines, verdict
 from gpu_var.report.stress_heat import COLUMNS, RATIOS, ROWS, SHADES, compact, heat, rung
 from gpu_var.report.stress_source import StressSource
 from gpu_var.report.stress_words import BEFORE, FAMILIES, plural
+from gpu_var.report.templates import embedded, templates, verbatim
 
 LONGEST = 13
 """Characters of an amount that a card has room for."""
 
-_HERE = Path(__file__).parent
 _STYLES = ("page.css", "report.css", "stress.css")
 _SCRIPTS = ("page.js", "page_grid.js", "stress.js")
 _SAID = {"version": "gpu-var", "backend": "backend", "device": "device", "precision": "precision"}
@@ -40,20 +37,14 @@ class Card:
 
 def render(source: StressSource) -> str:
     """The page as HTML."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_HERE),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
+    environment = templates()
     environment.filters["lower_first"] = lambda text: text[:1].lower() + text[1:]
     return environment.get_template("stress.html").render(_context(source))
 
 
 def _context(source: StressSource) -> dict[str, Any]:
     places = places_of(source)
-    script = "".join(_read(name) for name in _SCRIPTS)
+    script = verbatim(*_SCRIPTS)
     n = len(source.scenario)
     grids = _grids(source, places)
     pairs, pairs_of = stress_grids.pairs(source, places) if n else (None, 0)
@@ -113,9 +104,9 @@ def _context(source: StressSource) -> dict[str, Any]:
         "money": lambda amount: money(None if amount is None or not np.isfinite(amount) else float(amount), places),
         "percent": lambda ratio: f"{100.0 * ratio:,.1f} %",
         "data": embedded(data),
-        "script": Markup(script),
+        "script": script,
         "script_hash": base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
-        "style": Markup("".join(_read(name) for name in _STYLES)),
+        "style": verbatim(*_STYLES),
     }
 
 
@@ -123,10 +114,6 @@ def places_of(source: StressSource) -> int:
     """Decimal places of all amounts: none where the largest is large."""
     largest = max((float(m.max(initial=0.0)) for m in (source.members.loss, source.members.margin)), default=0.0)
     return 0 if largest >= WHOLE else decimals(largest)
-
-
-def _read(name: str) -> str:
-    return (_HERE / name).read_text(encoding="utf-8")
 
 
 def _grids(source: StressSource, places: int) -> dict[str, Grid]:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from gpu_var.report.source import numbers, texts
+from gpu_var.report.source import moment, numbers, texts
 
 F8 = npt.NDArray[np.float64]
 I8 = npt.NDArray[np.int64]
@@ -114,7 +114,7 @@ class StressSource:
     @property
     def as_of(self) -> str:
         """`2026-01-05 00:00:00 UTC`."""
-        return str(self.config["as_of"]).replace("T", " ").replace("Z", " UTC").replace("+00:00", " UTC")
+        return moment(self.config)
 
     def has(self, table: str) -> bool:
         """Whether a table is there, with rows."""

@@ -1,14 +1,13 @@
 """The stress test of a clearing house's book: losses, cover, waterfall, default fund, close-out, reverse stress."""
 
-import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import pyarrow as pa
 
 from gpu_var import engine
 from gpu_var.backend import Name
+from gpu_var.margin.requirement import Stages
 from gpu_var.market.factors import Factors
 from gpu_var.scenarios.language import StressScenarios, scenario_rows
 from gpu_var.stress import tables as rows_of
@@ -73,22 +72,6 @@ class StressTest:
         return waterfall(self.shortfall, self.house, self.rules, self.house.members_of(list(defaulters))[:, None])
 
 
-class _Clock:
-    """Seconds by stage, told as they pass."""
-
-    def __init__(self, progress: engine.Progress) -> None:
-        self._progress = progress
-        self.seconds: dict[str, float] = {}
-
-    @contextmanager
-    def __call__(self, stage: str) -> Iterator[None]:
-        self._progress(stage, 0.0)
-        begin = time.perf_counter()
-        yield
-        self.seconds[stage] = time.perf_counter() - begin
-        self._progress(stage, 1.0)
-
-
 def stress_test(
     book: Book,
     config: Config,
@@ -117,7 +100,7 @@ def stress_test(
     findings = Findings()
     check_rules(book, file, findings, factors=factors, scenarios=scenarios.set.name)
     findings.raise_if_any()
-    clock = _Clock(progress)
+    clock = Stages(progress)
     with clock("losses"):
         e = exposure(
             book,
