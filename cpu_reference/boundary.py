@@ -11,7 +11,7 @@ upper one the price solves a one-boundary problem of its own, and so below the l
 """
 
 from functools import cache
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -40,6 +40,14 @@ class Puts(NamedTuple):
 
     def take(self, rows: I8) -> "Puts":
         return Puts(self.rate[rows], self.dividend[rows], self.vol[rows], self.years[rows])
+
+
+class SolveBoundary(Protocol):
+    """``solve_boundary``, or what does the same on a device."""
+
+    def __call__(
+        self, puts: Puts, side: int, degree: int, points: int, guess: F8 | None = None, /
+    ) -> tuple[F8, Bool]: ...
 
 
 class Quadrature(NamedTuple):
@@ -73,7 +81,8 @@ def interpolation(degree: int, position: F8) -> F8:
 
 
 @cache
-def _collocation(degree: int, points: int) -> tuple[F8, F8]:
+def collocation(degree: int, points: int) -> tuple[F8, F8]:
+    """Nodes √(u/τ) (degree,), and the interpolation at the points of their integrals (degree, points, degree)."""
     node = (1 + np.cos(np.pi * np.arange(degree) / degree)) / 2
     return node, interpolation(degree, node[:, None] * quadrature(points).cosine)
 
@@ -126,7 +135,7 @@ class _Equations:
 
     def __init__(self, puts: Puts, side: int, degree: int, points: int) -> None:
         rate, dividend, vol, horizon = puts
-        node, self.matrix = _collocation(degree, points)
+        node, self.matrix = collocation(degree, points)
         sine, cosine, weight = quadrature(points)
         self.side, self.rate, self.dividend = side, rate, dividend
         self.start = boundary_at_expiry(rate, dividend, side)
@@ -184,7 +193,7 @@ def solve_boundary(puts: Puts, side: int, degree: int, points: int, guess: F8 | 
     Returns h² (b, degree) at √(u/years) = (1 + cos(πj/degree))/2 and whether Newton's iteration converged, (b,). The
     boundary is ln B = ``boundary_at_expiry`` − side·h. ``guess`` is h² (b, degree) to start from, NaN where not known.
     """
-    squared = _first_guess(puts, side, _collocation(degree, points)[0]) ** 2
+    squared = _first_guess(puts, side, collocation(degree, points)[0]) ** 2
     if guess is not None:
         squared = np.where(np.isfinite(guess) & (guess > 0), guess, squared)
     converged = np.zeros(len(puts.rate), dtype=bool)
@@ -221,7 +230,7 @@ def _newton_step(equations: _Equations, squared: F8) -> tuple[F8, Bool]:
     return np.asarray(change, dtype=np.float64), sound
 
 
-def solve_crossing(puts: Puts, degree: int, points: int) -> tuple[F8, F8, F8]:
+def solve_crossing(puts: Puts, degree: int, points: int, solve: SolveBoundary = solve_boundary) -> tuple[F8, F8, F8]:
     """Both boundaries of puts with q < r < 0: h² of the upper and the lower (b, degree), and the horizon (b,).
 
     The horizon is the years to expiry, or the time τ* at which the boundaries meet and beyond which no exercise pays.
@@ -235,8 +244,8 @@ def solve_crossing(puts: Puts, degree: int, points: int) -> tuple[F8, F8, F8]:
     active = np.arange(len(high))
     for step in range(_CROSSING_STEPS):
         inputs = puts.take(active)._replace(years=trial[active] ** 2)
-        above, above_found = solve_boundary(inputs, UPPER, degree, points)
-        below, below_found = solve_boundary(inputs, LOWER, degree, points)
+        above, above_found = solve(inputs, UPPER, degree, points)
+        below, below_found = solve(inputs, LOWER, degree, points)
         gap = separation[active] - np.sqrt(above[:, 0]) - np.sqrt(below[:, 0])
         gap = np.where(above_found & below_found, gap, -np.inf)
         open_ = gap >= 0

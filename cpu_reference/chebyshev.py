@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 F8 = npt.NDArray[np.float64]
+I8 = npt.NDArray[np.intp]
 
 
 def nodes(count: int) -> F8:
@@ -47,17 +48,18 @@ def monomials(count: int) -> F8:
     return matrix.T
 
 
-def significant(size: F8, tolerance: float) -> int:
-    """How many leading coefficients of magnitude ``size`` leave a remainder below ``tolerance``; at least 1."""
-    tail = np.cumsum(size[::-1])[::-1]
-    return max(1, int((tail > tolerance).sum()))
+def significant(size: F8, tolerance: float) -> I8:
+    """How many leading coefficients of magnitude ``size`` (..., count) leave a remainder below ``tolerance``; ≥ 1."""
+    tail = np.cumsum(size[..., ::-1], axis=-1)
+    return np.asarray(np.maximum(1, (tail > tolerance).sum(axis=-1)), dtype=np.intp)
 
 
-def sufficient(size: F8, tolerance: float) -> int:
-    """A count at which coefficients that decay like ``size`` (count,) should fall below ``tolerance``."""
-    count = len(size)
-    last = float(size[-2:].max())
-    if last <= tolerance:
-        return count
-    pace = np.log(max(float(size.max()), last * 1.01) / last) / count
-    return int(np.clip(np.ceil(count + np.log(last / tolerance) / pace), count + 2, 2 * count))
+def sufficient(size: F8, tolerance: float) -> I8:
+    """Counts at which coefficients that decay like ``size`` (..., count) should fall below ``tolerance``, (...)."""
+    count = size.shape[-1]
+    last = size[..., -2:].max(axis=-1)
+    small = last <= tolerance
+    last = np.where(small, 1.0, last)
+    pace = np.log(np.maximum(size.max(axis=-1), last * 1.01) / last) / count
+    more = np.clip(np.ceil(count + np.log(last / tolerance) / pace), count + 2, 2 * count)
+    return np.asarray(np.where(small, count, more), dtype=np.intp)

@@ -4,7 +4,7 @@ premium(S) = ∫ [r·e^(−rw)·(N(−d₋(S/B)) − N(−d₋(S/Y))) − q·S·
 the times left u at which exercise can pay; B is the upper boundary, Y the lower one (q < r < 0), else absent.
 """
 
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +14,7 @@ from cpu_reference.boundary import (
     LOWER,
     UPPER,
     Puts,
+    SolveBoundary,
     boundary_at_expiry,
     interpolation,
     quadrature,
@@ -34,7 +35,6 @@ _FIRST_TIER = 1e-7  # tolerance below which the first tier is not worth trying
 _CROSSING_TIER = (12, 24)
 _TAIL_TO_PREMIUM = 5e-3  # measured: 1e-3 in ordinary regimes, at most 4e-2
 _NEGLIGIBLE = 1e-13  # |rate|·years below which it is 0
-_BLOCK = 1 << 15  # elements of a temporary: half of a level-2 cache
 _ROOT_TWO_PI = float(np.sqrt(2 * np.pi))
 
 
@@ -68,9 +68,11 @@ class Boundaries(NamedTuple):
         return np.vstack([self.squared, np.full((1, self.squared.shape[1]), np.nan)])[place[rows]]
 
 
-class _Side(NamedTuple):
-    side: int
-    squared: F8  # (b, degree)
+class Side(NamedTuple):
+    """One boundary of puts whose premium is integrated."""
+
+    side: int  # UPPER or LOWER
+    squared: F8  # (b, degree) h², as from ``solve_boundary``
 
 
 def regime(rate: F8, dividend: F8, years: F8) -> tuple[F8, Bool, Bool]:
@@ -86,10 +88,29 @@ def _integral_panels(puts: Puts) -> I8:
     return np.select([sharpness < 4, sharpness < 30, sharpness < 120], [2, 4, 12], 40).astype(np.intp)
 
 
-def _integrate(
-    x: F8, puts: Puts, horizon: F8, sides: list[_Side], points: int, panels: int, greeks: bool
+class Integrate(Protocol):
+    """``integrate``, or what does the same on a device."""
+
+    def __call__(
+        self, x: F8, puts: Puts, horizon: F8, sides: list[Side], points: int, panels: int, greeks: bool, /
+    ) -> tuple[F8, F8, F8]: ...
+
+
+class Solver(NamedTuple):
+    """What does the heavy work: the host, or a device."""
+
+    boundary: SolveBoundary
+    integral: Integrate
+    block: int  # elements of a temporary at once
+
+
+def integrate(
+    x: F8, puts: Puts, horizon: F8, sides: list[Side], points: int, panels: int, greeks: bool
 ) -> tuple[F8, F8, F8]:
-    """Premium, delta, gamma (b, m) of the puts at x = ln(S/K) (b, m); horizon (b,)."""
+    """Premium, delta, gamma (b, m) of the puts at x = ln(S/K) (b, m); delta and gamma 0 without ``greeks``.
+
+    horizon: (b,) times left below which exercise can pay. points, panels: as for ``quadrature``.
+    """
     rate, dividend, vol, years = puts
     sine, cosine, weight = quadrature(points, panels)
     r, q, sigma = (a[:, None] for a in (rate, dividend, vol))
@@ -120,6 +141,9 @@ def _integrate(
     return premium, delta, gamma
 
 
+HOST = Solver(solve_boundary, integrate, 1 << 15)  # half of a level-2 cache
+
+
 def _boundary_error(squared: F8, puts: Puts) -> F8:
     """Error of the premium from the last Chebyshev coefficients of h², (b,)."""
     degree = squared.shape[1]
@@ -133,13 +157,15 @@ def _boundary_error(squared: F8, puts: Puts) -> F8:
     return np.asarray(_TAIL_TO_PREMIUM * shift * np.minimum(flux, 1.0))
 
 
-def _bumped(base: list[Chains], puts: Puts, here: Bool, count: int, points: int, block: int) -> list[Chains]:
+def _bumped(
+    base: list[Chains], puts: Puts, here: Bool, count: int, points: int, block: int, solve: SolveBoundary
+) -> list[Chains]:
     """Chains of ``count`` puts for bumped ones, a multiple of them, of which only ``here`` are asked for."""
     out = []
     for chains in base:
         for copy in range(len(here) // count):
             rows = chains.rows + copy * count
-            moved = chains.moved(rows, puts.rate[rows], puts.dividend[rows], puts.vol[rows], points, block)
+            moved = chains.moved(rows, puts.rate[rows], puts.dividend[rows], puts.vol[rows], points, block, solve)
             asked = here[moved.rows]
             out.append(moved._replace(rows=moved.rows[asked], chain=moved.chain[asked], position=moved.position[asked]))
     return out
@@ -153,6 +179,8 @@ def exercise_premium(
     tolerance: float = TOLERANCE,
     like: Exercise | None = None,
     from_boundary: bool = False,
+    solver: Solver = HOST,
+    owner: I8 | None = None,
 ) -> Exercise:
     """Early-exercise premium of the put over its strike.
 
@@ -160,6 +188,7 @@ def exercise_premium(
     premium's estimated error is below ``tolerance`` (a part of the strike). ``like``, the result with Greeks for almost
     the same puts (b may be a multiple of theirs), says instead how fine and which chains, and where to start from.
     With ``from_boundary`` x counts standard deviations σ√T above the upper boundary, which must be the only one.
+    Puts of different ``owner`` (b,) share no chain: the premiums of an owner's are the same without the others'.
     Source: the formula above, on ``cpu_reference.boundary``.
     """
     rate, single, double = regime(puts.rate, puts.dividend, puts.years)
@@ -172,21 +201,22 @@ def exercise_premium(
     boundaries: list[Boundaries] = []
     chained: list[list[Chains]] = []
 
-    def fill(rows: I8, horizon: F8, sides: list[_Side]) -> None:
+    def fill(rows: I8, horizon: F8, sides: list[Side]) -> None:
         panels = _integral_panels(puts.take(rows))
         for count in np.unique(panels):
             member = np.flatnonzero(panels == count)
-            size = max(1, _BLOCK // (x.shape[1] * nodes * int(count)))
+            size = max(1, solver.block // (x.shape[1] * nodes * int(count)))
             for start in range(0, len(member), size):
                 at = member[start : start + size]
                 block = puts.take(rows[at])
                 moneyness = x[rows[at]]
                 if from_boundary:
                     moneyness = upper[rows[at], None] + moneyness * (block.vol * np.sqrt(block.years))[:, None]
-                part = [_Side(side, squared[at]) for side, squared in sides]
-                premium[rows[at]], delta[rows[at]], gamma[rows[at]] = _integrate(
-                    moneyness, block, horizon[at], part, nodes, int(count), greeks
-                )
+                part = [Side(side, squared[at]) for side, squared in sides]
+                found = solver.integral(moneyness, block, horizon[at], part, nodes, int(count), greeks)
+                premium[rows[at]] = found[0]
+                if greeks:
+                    delta[rows[at]], gamma[rows[at]] = found[1:]
 
     def accept(rows: I8, squared: F8, converged: Bool | bool, level: int) -> I8:
         """Premiums where the boundaries are accurate enough; the rows where they are not."""
@@ -194,14 +224,14 @@ def exercise_premium(
         error[rows] = np.where(converged, _boundary_error(squared, block), np.inf)
         upper[rows] = boundary_at_expiry(block.rate, block.dividend, UPPER) - np.sqrt(squared[:, 0])
         kept = (error[rows] <= tolerance) | (tier is not None) | (level == len(_TIERS) - 1)
-        fill(rows[kept], block.years[kept], [_Side(UPPER, squared[kept])])
+        fill(rows[kept], block.years[kept], [Side(UPPER, squared[kept])])
         used[rows[kept]] = level
         return rows[~kept]
 
     pending = np.flatnonzero(single)
     lower[pending] = -np.inf
     for level, (degree, points) in enumerate(_TIERS):
-        size = max(1, _BLOCK // (degree * points))
+        size = max(1, solver.block // (degree * points))
         here = pending if tier is None else pending[tier[pending] == level]
         if level == 0 and tier is None and tolerance < _FIRST_TIER:
             boundaries.append(Boundaries(here[:0], np.empty((0, degree))))
@@ -211,15 +241,17 @@ def exercise_premium(
         known = [Boundaries(here[:0], np.empty((0, degree)))]
 
         if like is None:
-            found = interpolate_chains(puts.take(here), degree, points, size)
+            own = None if owner is None else owner[here]
+            found = interpolate_chains(puts.take(here), degree, points, size, solver.boundary, own)
             found = [c._replace(rows=here[c.rows]) for c in found]
         else:
-            found = _bumped(like.chains[level], puts, np.isin(np.arange(len(x)), here), len(like.tier), points, size)
+            asked = np.isin(np.arange(len(x)), here)
+            found = _bumped(like.chains[level], puts, asked, len(like.tier), points, size, solver.boundary)
         chained.append(found)
         alone = np.ones(len(x), dtype=bool)
         for chains in found:
             alone[chains.rows] = False
-            step = _BLOCK // nodes
+            step = solver.block // nodes
             for start in range(0, len(chains.rows), step):
                 part = slice(start, start + step)
                 left.append(accept(chains.rows[part], chains.squared(part), True, level))
@@ -227,10 +259,10 @@ def exercise_premium(
         for start in range(0, len(here), size):
             rows = here[start : start + size]
             guess = None if like is None else like.boundaries[level].at(rows % len(like.tier))
-            squared, converged = solve_boundary(puts.take(rows), UPPER, degree, points, guess)
+            squared, converged = solver.boundary(puts.take(rows), UPPER, degree, points, guess)
             lost = np.flatnonzero(~converged)
             if guess is not None and len(lost):  # as where the boundary at expiry leaves the strike
-                squared[lost], converged[lost] = solve_boundary(puts.take(rows[lost]), UPPER, degree, points)
+                squared[lost], converged[lost] = solver.boundary(puts.take(rows[lost]), UPPER, degree, points)
             left.append(accept(rows, squared, converged, level))
             if greeks:
                 known.append(Boundaries(rows, squared))
@@ -241,10 +273,10 @@ def exercise_premium(
     rows = np.flatnonzero(double)
     if len(rows):
         block = puts.take(rows)
-        above, below, horizon = solve_crossing(block, *_CROSSING_TIER)
+        above, below, horizon = solve_crossing(block, *_CROSSING_TIER, solver.boundary)
         closing = block._replace(years=horizon)
         error[rows] = _boundary_error(above, closing) + _boundary_error(below, closing)
-        fill(rows, horizon, [_Side(UPPER, above), _Side(LOWER, below)])
+        fill(rows, horizon, [Side(UPPER, above), Side(LOWER, below)])
         alive = horizon == block.years
         upper[rows] = np.where(alive, -np.sqrt(above[:, 0]), -np.inf)
         start_lower = boundary_at_expiry(block.rate, block.dividend, LOWER)

@@ -8,7 +8,7 @@ and q, the polynomials are interpolated between scenarios too, or fitted for eac
 strike, r and q exchanged. Each fit is compared with direct premiums off its nodes before it is accepted.
 """
 
-from collections.abc import Generator, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -16,9 +16,10 @@ import numpy.typing as npt
 
 from cpu_reference.american import american
 from cpu_reference.chebyshev import monomials
-from cpu_reference.exercise import regime
-from cpu_reference.premium_ask import Answer, Ask, answered_together
-from cpu_reference.premium_fit import FAR, NEGLIGIBLE, Box, Surfaces, fit_scatter, reach, trimmed
+from cpu_reference.exercise import HOST, Solver, regime
+from cpu_reference.premium_fit import FAR, reach, trimmed
+from cpu_reference.premium_nodes import NEGLIGIBLE, Boxes, Nodes, Surfaces
+from cpu_reference.premium_scatter import Fit, fit_scenarios
 
 F8 = npt.NDArray[np.float64]
 I8 = npt.NDArray[np.intp]
@@ -27,6 +28,7 @@ Bool = npt.NDArray[np.bool_]
 _POWERS = 38  # sum of the degrees up to which powers of both t and y lose no digit that matters
 _EDGE = 1e-9  # slack of ln σ, for rounding
 _ROUNDING = 1e-13  # of rates times years: moves no price by more than that part of the strike
+_NONE = Fit(Surfaces(np.empty((0, 1)), np.empty((0, 1, 1)), 0.0), None, 0.0)
 _LIMIT = 1e-5  # a fit whose measured error is above this is not used: every price is direct
 
 
@@ -62,6 +64,7 @@ class Chain(NamedTuple):
     dividend: F8  # (n_scenarios,) likewise
     vol_low: float  # the range of σ > 0
     vol_high: float
+    owner: int = 0  # its underlying, say: those of different owners share no exercise boundary
 
 
 def fit_premium(years: float, sign: int, rate: F8, dividend: F8, vol_low: float, vol_high: float) -> Premium:
@@ -69,84 +72,98 @@ def fit_premium(years: float, sign: int, rate: F8, dividend: F8, vol_low: float,
     return fit_premiums([Chain(years, sign, rate, dividend, vol_low, vol_high)])[0]
 
 
-def fit_premiums(chains: Sequence[Chain]) -> list[Premium]:
-    """Fit the early-exercise premiums of some chains at once, which takes half the time of one after another.
+def fit_premiums(chains: Sequence[Chain], solver: Solver = HOST) -> list[Premium]:
+    """Fit the early-exercise premiums of some chains together, of one underlying or of many.
 
-    Scenarios in ``Premium.direct`` (two exercise boundaries, or a fit above its error limit) are priced directly, some
-    10⁴ times more slowly.
+    Chains of other owners matter to a fit by rounding alone, those of its own below 1e-10 of the strike. Scenarios in
+    ``Premium.direct`` (two exercise boundaries, or a fit above its error limit) are priced directly, some 10⁴ times
+    more slowly.
     """
-    return answered_together([_fitting(*chain) for chain in chains])
-
-
-def _fitting(
-    years: float, sign: int, rate: F8, dividend: F8, vol_low: float, vol_high: float
-) -> Generator[Ask, Answer, Premium]:
-    rate, dividend = np.asarray(rate, dtype=np.float64), np.asarray(dividend, dtype=np.float64)
-    r, q = (rate, dividend) if sign < 0 else (dividend, rate)
-    pair, inverse = _distinct(r, q, years)
-    _, single, double = regime(pair[:, 0], pair[:, 1], np.full(len(pair), years))
+    if not chains:
+        return []
+    chains = [c._replace(rate=np.asarray(c.rate, float), dividend=np.asarray(c.dividend, float)) for c in chains]
+    pairs = [_distinct(chain) for chain in chains]
+    count = [len(pair) for pair, _ in pairs]
+    box = np.repeat(np.arange(len(chains)), count)
+    r, q = np.concatenate([pair for pair, _ in pairs]).T
+    years, low, high = (np.array([chain[i] for chain in chains], dtype=np.float64) for i in (0, 4, 5))
+    _, single, double = regime(r, q, years[box])
     # Between two boundaries exercise gains at most (r − q)·K a year, which may be nothing.
-    gain = (pair[:, 0] - pair[:, 1]) * years * np.exp(np.minimum(-pair[:, 0] * years, 50.0))
+    gain = (r - q) * years[box] * np.exp(np.minimum(-r * years[box], 50.0))
     double = double & (gain > NEGLIGIBLE)
 
-    box = Box(years, vol_low, vol_high, 0.0)
-    fit, weights, error = Surfaces(np.empty((0, 1)), np.empty((0, 1, 1)), 0.0), None, 0.0
-    priced = np.flatnonzero(single)
-    if len(priced):
-        z_max = yield from reach(pair[priced, 0], pair[priced, 1], years, vol_low, vol_high)
-        box = box._replace(z_max=z_max)
-    if box.z_max > 0:
-        fit, weights, error = yield from fit_scatter(pair[priced, 0], pair[priced, 1], box)
-        fit = trimmed(fit)
-    else:  # exercise may pay, but nowhere more than a negligible premium
-        priced = priced[:0]
-        box = box._replace(z_max=1.0)
-    m, d = fit.premium.shape[1:]
-    count, degrees = fit.boundary.shape
+    boxes = Boxes(years, low, high, np.zeros(len(chains)), np.array([chain.owner for chain in chains], dtype=np.intp))
+    nodes = Nodes(r, q, box)
+    z_max = reach(nodes.take(np.flatnonzero(single)), boxes, solver)
+    # Where 0, exercise may pay, but nowhere more than a negligible premium.
+    fitted = single & (z_max > 0)[box]
+    boxes = boxes._replace(z_max=np.where(z_max > 0, z_max, 1.0))
+    found = fit_scenarios(nodes.take(np.flatnonzero(fitted)), boxes, solver)
+    fits = [found.get(i, _NONE) for i in range(len(chains))]
+    ends = np.cumsum(count)[:-1]
+    columns = (
+        [inverse for _, inverse in pairs],
+        np.split(fitted, ends),
+        np.split(double, ends),
+        boxes.z_max.tolist(),
+        fits,
+        trimmed([fit.surfaces.premium for fit in fits]),
+    )
+    return [_premium(*row) for row in zip(chains, *columns, strict=True)]
+
+
+def _distinct(chain: Chain) -> tuple[F8, I8]:
+    """The pairs of (r, q) of the put that differ by more than rounding (k, 2), ascending, and which of them each is.
+
+    Without factors for rates and forwards all are alike, but for what ln(F/S) has lost of its digits.
+    """
+    r, q = (chain.rate, chain.dividend) if chain.sign < 0 else (chain.dividend, chain.rate)
+    if max(r.max() - r.min(), q.max() - q.min()) * chain.years <= _ROUNDING:
+        return np.array([[r[0], q[0]]]), np.zeros(len(r), dtype=np.intp)
+    pair, inverse = np.unique(np.stack([r, q], axis=1), axis=0, return_inverse=True)
+    return pair, inverse.reshape(-1)
+
+
+def _premium(chain: Chain, inverse: I8, priced: Bool, direct: Bool, z_max: float, fit: Fit, values: F8) -> Premium:
+    """One chain's fit as polynomials.
+
+    inverse: (n_scenarios,) which of the k distinct pairs each is; priced, direct: (k,), which have a fit, and which
+    cannot have one; values: the coefficients that matter, (n_nodes, m, d).
+    """
+    m, d = values.shape[1:]
+    count, degrees = fit.surfaces.boundary.shape
     powers = max(m, degrees) + d <= _POWERS
     boundary, surface = np.zeros((degrees, 1 + count)), np.zeros((d, m, 1 + count))
     boundary[0, 0] = FAR
-    boundary[:, 1:] = fit.boundary.T
-    surface[:, :, 1:] = np.einsum("ia,nba->ibn", monomials(d), fit.premium, optimize=True)
-    if powers:
-        boundary[:, 1:] = monomials(degrees) @ boundary[:, 1:]
-        surface[:, :, 1:] = monomials(m) @ surface[:, :, 1:]
-    node = np.zeros(len(pair), dtype=np.intp)
-    node[priced] = 1 + np.arange(len(priced))
-    if weights is not None:
-        full = np.zeros((len(pair), 1 + count))
-        full[:, 0] = 1
-        full[priced] = np.concatenate([np.zeros((len(priced), 1)), weights], axis=1)
+    boundary[:, 1:] = (monomials(degrees) if powers else np.eye(degrees)) @ fit.surfaces.boundary.T
+    by_z = monomials(d) @ values.transpose(0, 2, 1)  # (n, d, m)
+    surface[:, :, 1:] = (by_z @ monomials(m).T if powers else by_z).transpose(1, 2, 0)
+    node = np.zeros(len(priced), dtype=np.intp)
+    node[priced] = np.arange(1, 1 + np.count_nonzero(priced))
+    weights = None
+    if fit.weights is not None:
+        full = np.zeros((len(priced), 1 + count))
+        full[~priced, 0] = 1
+        full[priced, 1:] = fit.weights
         weights = full[inverse]
-    if error > _LIMIT:
-        double = double | single
+    if not fit.error <= _LIMIT:
+        direct = direct | priced
     return Premium(
-        years,
-        sign,
-        rate,
-        dividend,
-        vol_low,
-        vol_high,
-        box.z_max,
+        chain.years,
+        chain.sign,
+        chain.rate,
+        chain.dividend,
+        chain.vol_low,
+        chain.vol_high,
+        z_max,
         boundary,
         surface,
         powers,
         node[inverse],
         weights,
-        double[inverse],
-        error,
+        direct[inverse],
+        fit.error,
     )
-
-
-def _distinct(rate: F8, dividend: F8, years: float) -> tuple[F8, I8]:
-    """The pairs that differ by more than rounding (k, 2), ascending, and which of them each is.
-
-    Without factors for rates and forwards all are alike, but for what ln(F/S) has lost of its digits.
-    """
-    if max(np.ptp(rate), np.ptp(dividend)) * years <= _ROUNDING:
-        return np.stack([rate[:1], dividend[:1]], axis=1), np.zeros(len(rate), dtype=np.intp)
-    pair, inverse = np.unique(np.stack([rate, dividend], axis=1), axis=0, return_inverse=True)
-    return pair, inverse.reshape(-1)
 
 
 def american_from_premium(

@@ -79,7 +79,7 @@ def test_compiles_without_warnings_or_spills(kernel: str, architecture: str) -> 
 
 
 def test_all_kernels_are_there() -> None:
-    assert {"aggregate", "filter", "normals", "revalue", "tail"} <= set(FILES)
+    assert {"aggregate", "exercise", "filter", "normals", "revalue", "tail"} <= set(FILES)
 
 
 def test_a_warning_an_error_and_a_spill_would_be_seen() -> None:

@@ -86,13 +86,17 @@ def puts(vol, rate=0.04, dividend=0.01):
     return Puts(rate * same, dividend * same, vol, 0.7 * same)
 
 
-def test_boundaries_are_interpolated_where_it_pays(monkeypatch):
+def test_boundaries_are_interpolated_where_it_pays():
     """A chain of 500 takes 9 volatilities in all; one of 9 puts is too short; a NaN breaks no other chain."""
     solved = []
     plain = boundary_chain.solve_boundary
-    monkeypatch.setattr(boundary_chain, "solve_boundary", lambda p, *a: solved.append(len(p.vol)) or plain(p, *a))
+
+    def counting(p, *a):
+        solved.append(len(p.vol))
+        return plain(p, *a)
+
     vol = np.linspace(0.2, 0.4, 500)
-    (found,) = boundary_chain.interpolate_chains(puts(vol), 16, 32, 64)
+    (found,) = boundary_chain.interpolate_chains(puts(vol), 16, 32, 64, counting)
     assert sum(solved) == 9
     assert np.sort(found.rows).tolist() == list(range(500))
     expected, _ = plain(puts(vol), 1, 16, 32)
@@ -102,6 +106,22 @@ def test_boundaries_are_interpolated_where_it_pays(monkeypatch):
     mixed = Puts(*(np.concatenate(pair) for pair in zip(puts(vol, 0.05), puts(vol * np.nan), strict=True)))
     (found,) = boundary_chain.interpolate_chains(mixed, 16, 32, 64)
     assert found.rows.max() == 499
+
+
+def test_puts_of_different_owners_share_no_chain():
+    """Each owner's premiums are those of its puts alone; together the puts would be one longer chain."""
+    vol = np.concatenate([np.linspace(0.2, 0.3, 20), np.linspace(0.25, 0.4, 30)])
+    owner = np.repeat([7, 2], [20, 30])
+    x = np.linspace(-0.2, 0.1, 50)[:, None] + [0.0, 0.1]
+    together = exercise.exercise_premium(x, puts(vol), owner=owner)
+    assert sum(len(c.values) for level in together.chains for c in level) == 2
+    for who in (7, 2):
+        mine = owner == who
+        apart = exercise.exercise_premium(x[mine], puts(vol[mine]))
+        assert together.premium[mine] == pytest.approx(apart.premium, rel=0, abs=1e-15)
+        assert together.upper[mine] == pytest.approx(apart.upper, rel=0, abs=1e-14)
+    mixed = exercise.exercise_premium(x, puts(vol))
+    assert np.abs(mixed.upper - together.upper).max() > 1e-14
 
 
 def test_one_volatility():

@@ -6,7 +6,7 @@ import pytest
 from cpu_reference import premium as premium_module
 from cpu_reference.american import american
 from cpu_reference.black import black
-from cpu_reference.premium import Chain, american_from_premium, fit_premium, fit_premiums
+from cpu_reference.premium import american_from_premium, fit_premium
 
 CALL, PUT = 1, -1
 SCENARIOS = 120
@@ -168,27 +168,6 @@ def test_one_volatility_and_an_extreme_carry_is_fitted_and_ends():
     european = black(spot * np.exp(3.7092 * 1.9168), 1.0, 0.3389 * np.sqrt(1.9168), PUT)
     out = american_from_premium(fit, np.log(spot), np.full((9, 1), 0.3389), european, slice(0, 1), np.empty((9, 1)))
     np.testing.assert_allclose(out, american(spot, 1.0, 1.9168, 0.0, -3.7092, 0.3389, PUT), atol=AIM)
-
-
-def test_chains_fitted_together_are_those_fitted_alone():
-    rate, dividend = np.linspace(0.03, 0.05, 40), np.full(40, 0.02)
-    chains = [
-        Chain(years, sign, rate if moves else rate[:1].repeat(40), dividend, 0.15, 0.6)
-        for years, moves in ((0.02, False), (0.5, False), (0.7, True), (2.0, False))
-        for sign in (CALL, PUT)
-    ]
-    chains.append(Chain(1.0, PUT, np.full(40, -0.02), dividend, 0.15, 0.6))  # never exercised
-    for together, chain in zip(fit_premiums(chains), chains, strict=True):
-        alone = fit_premium(*chain)
-        assert together.surface.shape == alone.surface.shape
-        assert (together.years, together.sign) == chain[:2]
-        np.testing.assert_allclose(together.surface, alone.surface, rtol=0, atol=1e-13)
-        np.testing.assert_allclose(together.boundary, alone.boundary, rtol=0, atol=1e-12)
-        np.testing.assert_array_equal(together.node, alone.node)
-
-
-def test_no_chains_are_no_fits():
-    assert fit_premiums([]) == []
 
 
 @pytest.mark.parametrize("years", [0.01, 0.5, 2.0])
