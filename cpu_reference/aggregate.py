@@ -1,25 +1,43 @@
 """From profit and loss of instruments to profit and loss of cells."""
 
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 from scipy.sparse import csr_array
 
+from cpu_reference.arrays import MEASURED
 from cpu_reference.types import F8, I8
 
 
 class Holdings(NamedTuple):
     """Who holds how much of the instruments of a tile: a sparse matrix in compressed rows, touched cells only."""
 
-    cell: I8  # (n_rows,) ascending: row of the output
-    start: I8  # (n_rows + 1,)
-    instrument: I8  # (n_holdings,) row of the tile, ascending within a cell
+    cell: npt.NDArray[np.integer]  # (n_rows,) ascending: row of the output
+    start: npt.NDArray[np.integer]  # (n_rows + 1,)
+    instrument: npt.NDArray[np.integer]  # (n_holdings,) row of the tile, ascending within a cell
     quantity: F8  # (n_holdings,) signed contracts
 
 
 def upload(holdings: Holdings) -> Holdings:
     """Holdings where the backend computes, for a tile that is aggregated in several blocks of scenarios."""
     return holdings
+
+
+def upload_tiles(holdings: Holdings, first: I8) -> list[Holdings]:
+    """As `upload`, of several tiles whose rows stand one after another.
+
+    Args:
+        holdings: of all tiles; ascending by cell within each.
+        first: (n_tiles + 1,) row where each tile begins.
+    """
+    cell, start, instrument, quantity = holdings
+    tiles = []
+    for begin, end in pairwise(first.tolist()):
+        held = slice(int(start[begin]), int(start[end]))
+        tiles.append(Holdings(cell[begin:end], start[begin : end + 1] - held.start, instrument[held], quantity[held]))
+    return tiles
 
 
 def aggregate(holdings: Holdings, pnl: F8, out: F8) -> None:
@@ -40,3 +58,18 @@ def aggregate(holdings: Holdings, pnl: F8, out: F8) -> None:
     shape = (len(holdings.cell), len(pnl))
     matrix = csr_array((holdings.quantity, holdings.instrument, holdings.start), shape=shape)
     out[holdings.cell] += np.asarray(matrix @ pnl)
+
+
+def add_rows(rows: I8, values: F8, out: F8) -> None:
+    """Add each row of a matrix to a row of another.
+
+    Args:
+        rows: (n_rows,) of `out`, ascending, none of them twice.
+        values: (n_rows, n_scenarios).
+        out: (…, n_scenarios), added to.
+    """
+    # Indexing makes copies, so a few rows at a time.
+    step = max(1, MEASURED // max(1, values.shape[1]))
+    for begin in range(0, len(rows), step):
+        some = slice(begin, begin + step)
+        out[rows[some]] += values[some]

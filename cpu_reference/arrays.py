@@ -12,6 +12,14 @@ tile of `revalue` and threads meet seldom."""
 TILE = 256
 """Instruments between two aggregations: their profit and loss in a block (2 MB) stays in the shared cache."""
 
+MEASURED = 1 << 20
+"""Elements of profit and loss that are measured at a time: 8 MB, and as much again for each temporary."""
+
+
+def batch_bytes() -> int:
+    """Cells' profit and loss to hold at a time; one underlying's at least."""
+    return 256 << 20
+
 
 def out_of_memory(error: BaseException) -> bool:
     """Whether a smaller tile may avoid the error."""

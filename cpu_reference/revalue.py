@@ -4,7 +4,7 @@ A scenario only *adds* to log-moneyness, so the logarithms are taken once an ins
 is left an element is one division, one root where the smile moves, and two normal distribution functions.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -14,7 +14,7 @@ from scipy.special import ndtr
 
 from cpu_reference.premium import Chain, Premium, american_from_premium, fit_premiums
 from cpu_reference.smile import smile_variance, smile_variance_along, smile_variance_range
-from cpu_reference.types import F8, FUTURE, OPTION, PERPETUAL, SPOT, Instruments, Market, Maturities, Shocks, Smile
+from cpu_reference.types import F8, FUTURE, I8, OPTION, PERPETUAL, SPOT, Instruments, Market, Maturities, Shocks, Smile
 
 _TILE = 16_384
 """Elements of a tile: five float64 temporaries of it stay in a megabyte of cache."""
@@ -40,6 +40,26 @@ class _Curves(NamedTuple):
     normal: bool
 
 
+class Request(NamedTuple):
+    """What `prepare` takes, of one underlying."""
+
+    instruments: Instruments
+    market: Market
+    shocks: Shocks
+    listed: Instruments | None = None
+
+
+class Fits(NamedTuple):
+    """Premiums to be fitted of one underlying over some scenarios, of which today may be the last."""
+
+    chains: dict[tuple[int, int], Chain]  # by (maturity, sign), of all that are listed
+    wanted: set[tuple[int, int]]  # those that the instruments need
+
+    def done(self, fitted: Iterable[Premium]) -> dict[tuple[int, int], Premium]:
+        """The premiums wanted, of those fitted for the chains."""
+        return {key: premium for key, premium in zip(self.chains, fitted, strict=True) if key in self.wanted}
+
+
 def prepare(instruments: Instruments, market: Market, shocks: Shocks, listed: Instruments | None = None) -> Prepared:
     """Today's prices, by the same arithmetic as the scenarios' so that no shock means no profit and loss, and the
     early-exercise premiums that the scenarios share.
@@ -51,23 +71,57 @@ def prepare(instruments: Instruments, market: Market, shocks: Shocks, listed: In
         listed: the American options over whose volatilities the premiums are fitted, sorted alike: so that a price
             depends on the market and not on what else is held. Those of `instruments` unless given.
     """
-    listed = instruments if listed is None else listed
+    wanted = fits(Request(instruments, market, shocks, listed))
+    premiums = [one.done(fit_premiums(list(one.chains.values()))) for one in wanted]
     price = np.empty((len(instruments.kind), 1))
+    _price(instruments, _unchanged(market), of_today(premiums[0]), slice(0, 1), price)
+    return Prepared(price[:, 0], premiums[-1])
+
+
+def prepare_all(requests: Sequence[Request]) -> list[Prepared]:
+    """`prepare` for each of some underlyings."""
+    return [prepare(*request) for request in requests]
+
+
+def fits(request: Request, owner: int = 0) -> list[Fits]:
+    """The premiums that an underlying needs: of today and the scenarios together, or of today, then of the scenarios.
+
+    Args:
+        owner: the chains', which are solved together with others of the same owner only.
+    """
+    instruments, market, shocks, listed = request
+    listed = instruments if listed is None else listed
     today = _unchanged(market)
-    n = len(shocks.spot)
     if market.horizon is market.today:
         # Today is one more scenario of the same fit, so that its error cancels in the difference of prices.
-        both = Shocks(*(np.concatenate([a, b], axis=-1) for a, b in zip(shocks, today.shocks, strict=True)))
-        curves = today._replace(shocks=both)
-        premium = _fit(instruments, listed, curves)
-        _price(instruments, curves, premium, slice(n, n + 1), price)
-        return Prepared(price[:, 0], premium)
-    _price(instruments, today, _fit(instruments, listed, today), slice(0, 1), price)
-    return Prepared(price[:, 0], _fit(instruments, listed, _at_horizon(market, shocks)))
+        return [_fits(instruments, listed, _at_horizon(market, shocks), today.shocks, owner)]
+    return [_fits(instruments, listed, curves, None, owner) for curves in (today, _at_horizon(market, shocks))]
+
+
+def of_today(premiums: dict[tuple[int, int], Premium]) -> dict[tuple[int, int], Premium]:
+    """Premiums of today alone, of the first of `fits`."""
+    return {key: of_scenarios(premium, slice(-1, None)) for key, premium in premiums.items()}
+
+
+def of_scenarios(premium: Premium, at: slice | I8) -> Premium:
+    """Some scenarios' part of a fit."""
+    return premium._replace(
+        rate=premium.rate[at],
+        dividend=premium.dividend[at],
+        node=premium.node[at],
+        weights=None if premium.weights is None else premium.weights[at],
+        direct=premium.direct[at],
+    )
 
 
 def revalue(
-    instruments: Instruments, market: Market, shocks: Shocks, prepared: Prepared, scenarios: slice, out: F8
+    instruments: Instruments,
+    market: Market,
+    shocks: Shocks,
+    prepared: Prepared,
+    scenarios: slice,
+    out: F8,
+    rows: slice | None = None,
 ) -> None:
     """Profit and loss of one contract in base currency, gains positive.
 
@@ -76,32 +130,35 @@ def revalue(
     forward, American ones with the early-exercise premium of `cpu_reference.premium`.
 
     Args:
-        instruments: (n,) columns, a run of the underlying's instruments.
+        instruments: (n,) columns, the underlying's instruments or a run of them.
         market: the underlying's market today.
         shocks: its market in all scenarios.
-        prepared: of the same instruments, `price` cut to the same rows.
+        prepared: of the same instruments.
         scenarios: which of the scenarios.
-        out: (n, n_scenarios of the slice) is overwritten.
+        out: (n_rows, n_scenarios of the slice) is overwritten.
+        rows: which of the instruments; all unless given.
     """
+    if rows is not None:
+        instruments, prepared = instruments.cut(rows), prepared._replace(price=prepared.price[rows])
     fx = shocks.fx[scenarios]
     spot = shocks.spot[scenarios]
     multiplier = instruments.multiplier[:, None]
     _price(instruments, _at_horizon(market, shocks), prepared.premium, scenarios, out)
     with np.errstate(all="ignore"):  # a result that is not finite is found, and named, where cells are measured
         margined = np.isin(instruments.kind, (FUTURE, PERPETUAL))
-        for rows in _runs(margined.astype(np.int8), instruments.inverse.astype(np.int8)):
-            tile, price = out[rows], prepared.price[rows, None]
-            if not margined[rows.start]:
+        for run in _runs(margined.astype(np.int8), instruments.inverse.astype(np.int8)):
+            tile, price = out[run], prepared.price[run, None]
+            if not margined[run.start]:
                 tile *= fx
                 tile -= price * market.fx
-            elif instruments.inverse[rows.start]:
+            elif instruments.inverse[run.start]:
                 np.divide(-1.0, tile, out=tile)
                 tile += 1.0 / price
                 tile *= spot * fx
             else:
                 tile -= price
                 tile *= fx
-            tile *= multiplier[rows]
+            tile *= multiplier[run]
 
 
 def _moneyness(strike: F8, forward: F8, normal: bool) -> F8:
@@ -277,27 +334,47 @@ def _bachelier(k: F8, deviation: F8, sign: int, d: F8, density: F8) -> F8:
     return d
 
 
-def _fit(instruments: Instruments, listed: Instruments, curves: _Curves) -> dict[tuple[int, int], Premium]:
-    """The early-exercise premium of each (maturity, sign) of the instruments, over the volatilities that the listed
-    ones can reach in the scenarios."""
+def _fits(instruments: Instruments, listed: Instruments, curves: _Curves, last: Shocks | None, owner: int) -> Fits:
+    """The early-exercise premium of each (maturity, sign), over the volatilities that the listed options can reach in
+    the scenarios, and in the one after them that is given."""
     wanted = {(m, sign) for kind, m, sign, american, _ in _groups(instruments) if kind == OPTION and american}
-    if not wanted:
-        return {}
     chains: dict[tuple[int, int], Chain] = {}
-    for kind, m, sign, american, rows in _groups(listed):
+    reached: dict[int, _Reached] = {}
+    spot = curves.shocks.spot if last is None else np.append(curves.shocks.spot, last.spot)
+    # All that are listed, for which of them run together has a part in their last digits.
+    for kind, m, sign, american, rows in _groups(listed) if wanted else ():
         years = float(curves.maturities.years[m])
         if kind == OPTION and american and years > 0.0:
-            rate = curves.shocks.rate[m]
-            carry = np.log(curves.shocks.forward[m] / curves.shocks.spot) / years
-            chains[m, sign] = Chain(years, sign, rate, rate - carry, *_vol_range(listed, rows, curves, m))
-    # All that are listed, for which of them run together has a part in their last digits.
-    fitted = dict(zip(chains, fit_premiums(list(chains.values())), strict=True))
-    return {key: fitted[key] for key in chains if key in wanted}
+            if m not in reached:
+                reached[m] = _reached(curves, last, m, spot)
+            at = reached[m]
+            chains[m, sign] = Chain(years, sign, at.rate, at.dividend, *_vol_range(listed, rows, curves, m, at), owner)
+    return Fits(chains, wanted)
 
 
-def _vol_range(instruments: Instruments, rows: slice, curves: _Curves, m: int) -> tuple[float, float]:
+class _Reached(NamedTuple):
+    """What scenarios do at one maturity; each range is (least, greatest)."""
+
+    rate: F8  # (n_scenarios,)
+    dividend: F8  # (n_scenarios,)
+    growth: tuple[float, float]  # of volatility
+    step: tuple[float, float]  # of moneyness
+
+
+def _reached(curves: _Curves, last: Shocks | None, m: int, spot: F8) -> _Reached:
+    forward, rate, growth = (
+        columns[m] if last is None else np.append(columns[m], getattr(last, name)[m])
+        for name, columns in zip(Shocks._fields[2:], curves.shocks[2:], strict=True)
+    )
+    dividend = rate - np.log(forward / spot) / curves.maturities.years[m]
+    step = np.log(curves.smile_forward[m] / np.array([forward.max(), forward.min()]))
+    return _Reached(rate, dividend, (growth.min(), growth.max()), (step[0], step[1]))
+
+
+def _vol_range(
+    instruments: Instruments, rows: slice, curves: _Curves, m: int, reached: _Reached
+) -> tuple[float, float]:
     """The least and greatest volatility that the rows reach in any scenario."""
-    growth = curves.shocks.vol_growth[m]
     own = instruments.vol[rows]
     variances = [own[~np.isnan(own)] ** 2]
     surface = np.isnan(own)
@@ -307,8 +384,7 @@ def _vol_range(instruments: Instruments, rows: slice, curves: _Curves, m: int) -
         if curves.sticky_strike:
             variances.append(smile_variance(curves.smile, np.full(len(k), m), k))
         else:
-            step = np.log(curves.smile_forward[m] / curves.shocks.forward[m])
-            reach = k.min() + step.min(), k.max() + step.max()
+            reach = k.min() + reached.step[0], k.max() + reached.step[1]
             variances.append(np.array(smile_variance_range(curves.smile, m, *reach)))
     vol = np.sqrt(np.concatenate(variances))
-    return float(vol.min() * growth.min()), float(vol.max() * growth.max())
+    return float(vol.min() * reached.growth[0]), float(vol.max() * reached.growth[1])

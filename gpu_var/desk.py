@@ -16,7 +16,8 @@ from threadpoolctl import ThreadpoolController
 from cpu_reference.revalue import Prepared
 from cpu_reference.types import Instruments, Shocks
 from gpu_var.backend import Backend
-from gpu_var.engine import Progress, _compressed, blocks_of, columns_of, halving, nothing, run_all
+from gpu_var.cells import compressed
+from gpu_var.engine import Progress, blocks_of, columns_of, halving, nothing, run_all
 from gpu_var.market.factors import Factors
 from gpu_var.market.state import Underlying, shocks, underlyings
 from gpu_var.scenarios.model import ScenarioSet
@@ -93,7 +94,7 @@ class Desk:
                 part = slice(begin, begin + self._slots.size)
                 slots, new = self._slots.place(rows[part])
                 self._fill(rows[part][new], slots[new])
-                held = self._backend.upload(_compressed(cell[part], slots, quantity[part]))
+                held = self._backend.upload(compressed(cell[part], slots, quantity[part]))
                 self._backend.aggregate(held, self._units, out)
         host = self._backend.to_host(out)
         return present, {s.model: host[:, c] for s, c in zip(self._sets, columns_of(self._sets), strict=True)}

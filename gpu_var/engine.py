@@ -10,40 +10,31 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
-from cpu_reference.aggregate import Holdings
 from cpu_reference.price import Valuation
-from cpu_reference.revalue import Prepared
+from cpu_reference.revalue import Prepared, Request
 from cpu_reference.tail import Tail
 from cpu_reference.types import Instruments, Market, Shocks
 from gpu_var.backend import Backend, load_backend
+from gpu_var.cells import Cells, Held, Holders
 from gpu_var.market.factors import Factors
 from gpu_var.market.state import Underlying, shocks, underlyings
 from gpu_var.scenarios.model import ScenarioSet, measures
-from gpu_var.tables.book import F8, I4, I8, Book
+from gpu_var.tables.book import F8, I8, Book
 from gpu_var.tables.config import Config
 
-BATCH_BYTES = 256 << 20
-"""Cell profit and loss held at a time; one underlying at least."""
+PREPARED_BYTES = 256 << 20
+"""Scenarios' markets and fits of premiums held at a time; of one underlying at least."""
 
 Progress = Callable[[str, float], None]
 
 
 def nothing(_stage: str, _done: float) -> None:
     """The progress of a run that nobody watches."""
-
-
-@dataclass(frozen=True)
-class Cells:
-    """The (account, underlying) pairs that hold something, ascending by (underlying, account)."""
-
-    account: I4
-    underlying: I4
-    of_position: I8  # (n_positions with quantity ≠ 0,) cell of each, in the order of the book
 
 
 @dataclass(frozen=True)
@@ -80,16 +71,6 @@ def _quietly(task: Callable[[], None]) -> None:
     """Without warnings of overflow: a cell whose profit and loss is not finite is found, and named, when measured."""
     with np.errstate(all="ignore"):
         task()
-
-
-def cells_of(book: Book) -> Cells:
-    """The cells of a book's non-zero positions."""
-    p = book.positions
-    held = p.quantity != 0
-    n_accounts = len(book.accounts.house)
-    key = book.instruments.underlying[p.instrument[held]].astype(np.int64) * n_accounts + p.account[held]
-    cell, of_position = np.unique(key, return_inverse=True)
-    return Cells((cell % n_accounts).astype(np.int32), (cell // n_accounts).astype(np.int32), of_position)
 
 
 def value(
@@ -159,33 +140,43 @@ def revalue(
     if not sets:
         return out
     done, total = 0, max(1, sum(len(part.row) for part in parts))
-    with ThreadPoolExecutor(backend.workers(threads)) as lane:
-        holdings = _holdings(book, cells, parts, backend.TILE)
-        loop = _Loop(book, config, factors, cells, holdings, backend, precision, lane, sets)
-        for batch in _batches(parts, cells, n_scenarios):
-            work = sum(len(part.row) for part in batch)
+    with ThreadPoolExecutor(backend.workers(threads)) as lane, ThreadPoolExecutor(threads) as hands:
+        holders = hands.submit(Holders, book, cells, parts, backend.TILE)
+        loop = _Loop(book, config, factors, cells, holders, backend, precision, lane, hands, sets)
+        budget = backend.batch_bytes()
+        n_cells_of = np.bincount(cells.underlying, minlength=len(book.underlyings.spot))
+        for group in _batches(parts, [_prepared_bytes(part, n_scenarios) for part in parts], PREPARED_BYTES):
+            ready = loop.prepare(group, out)
+            for batch in _batches(group, [int(n_cells_of[p.position]) * n_scenarios * 8 for p in group], budget):
+                work = sum(len(part.row) for part in batch)
 
-            def report(fraction: float, before: int = done, work: int = work) -> None:
-                progress("revalue", (before + fraction * work) / total)
+                def report(fraction: float, before: int = done, work: int = work) -> None:
+                    progress("revalue", (before + fraction * work) / total)
 
-            loop.run(batch, out, report)
-            done += work
+                loop.run(batch, ready, out, report)
+                done += work
     return out
 
 
-def _batches(parts: list[Underlying], cells: Cells, n_scenarios: int) -> Iterator[list[Underlying]]:
-    """Consecutive underlyings whose cells' profit and loss fits the budget."""
-    size = np.bincount(cells.underlying, minlength=1) * n_scenarios * 8
+def _batches(parts: list[Underlying], size: list[int], budget: int) -> Iterator[list[Underlying]]:
+    """Consecutive underlyings whose sizes together fit the budget; one at least."""
     batch: list[Underlying] = []
     used = 0
-    for part in parts:
-        if batch and used + size[part.position] > BATCH_BYTES:
+    for part, own in zip(parts, size, strict=True):
+        if batch and used + own > budget:
             yield batch
             batch, used = [], 0
         batch.append(part)
-        used += int(size[part.position])
+        used += own
     if batch:
         yield batch
+
+
+def _prepared_bytes(part: Underlying, n_scenarios: int) -> int:
+    """What an underlying takes once it is prepared, nearly: three numbers a scenario and maturity, and as many again of
+    each premium fitted."""
+    fits = 2 if part.instruments.american.any() else 0
+    return 24 * (1 + fits) * n_scenarios * max(1, len(part.market.horizon.years))
 
 
 def columns_of(sets: Sequence[ScenarioSet]) -> list[slice]:
@@ -202,9 +193,11 @@ def blocks_of(sets: Sequence[ScenarioSet], width: int) -> list[slice]:
 class Ready(NamedTuple):
     """An underlying whose tiles can be revalued."""
 
+    instruments: Instruments
     market: Market
     shocks: Shocks  # the backend's arrays
-    tiles: list[tuple[Instruments, Prepared, Holdings]]
+    prepared: Prepared
+    held: list[Any]  # of each tile, who holds how much; of the backend's `upload_tiles`
 
 
 def revalue_block(backend: Backend, precision: str, ready: Ready, block: slice, out: F8) -> None:
@@ -215,15 +208,16 @@ def revalue_block(backend: Backend, precision: str, ready: Ready, block: slice, 
         block: which of the scenarios.
         out: (n_cells, n_scenarios of the block), overwritten.
     """
+    n, size = len(ready.instruments.kind), backend.TILE
 
     def work(part: slice) -> None:
         own = out[:, part.start - block.start : part.stop - block.start]
         own[...] = 0.0
-        width = part.stop - part.start
-        buffer = backend.empty((max(len(i.kind) for i, _, _ in ready.tiles), width), precision)
-        for instruments, prepared, held in ready.tiles:
-            tile = buffer[: len(instruments.kind)]
-            backend.revalue(instruments, ready.market, ready.shocks, prepared, part, tile)
+        buffer = backend.empty((min(n, size), part.stop - part.start), precision)
+        for begin, held in zip(range(0, n, size), ready.held, strict=True):
+            rows = slice(begin, min(begin + size, n))
+            tile = buffer[: rows.stop - begin]
+            backend.revalue(ready.instruments, ready.market, ready.shocks, ready.prepared, part, tile, rows)
             backend.aggregate(held, tile, own)
 
     halving(backend, block, work, f"{len(out):,} cells and a tile of {backend.TILE:,} instruments")
@@ -258,58 +252,68 @@ class _Loop:
     config: Config
     factors: Factors
     cells: Cells
-    holdings: dict[int, list[Holdings]]
+    holders: Future[Holders]
     backend: Backend
     precision: str  # of a tile's profit and loss; sums are float64
-    lane: Executor
+    lane: Executor  # the backend's tasks
+    hands: Executor  # what the host does for any backend
     sets: list[ScenarioSet]
 
-    def run(self, batch: list[Underlying], into: Revaluation, report: Callable[[float], None]) -> None:
+    def prepare(self, group: list[Underlying], into: Revaluation) -> dict[int, Ready]:
+        """What the scenarios of all models share, of some underlyings at once; by row of the underlying."""
+        backend = self.backend
+        shock = np.concatenate([s.shock for s in self.sets])
+
+        def held(part: Underlying) -> Held:
+            return self.holders.result().of(part)
+
+        moved = [self.hands.submit(shocks, self.book, self.config, self.factors, part, shock) for part in group]
+        laid_out = [self.hands.submit(held, part) for part in group]
+        requests = [
+            Request(part.instruments, part.market, state.result(), part.listed)
+            for part, state in zip(group, moved, strict=True)
+        ]
+        ready = {}
+        # In one thread: fits are many short steps of Python, which several would only pass back and forth.
+        for part, one, own, prepared in zip(group, requests, laid_out, backend.prepare_all(requests), strict=True):
+            if any(premium.direct.any() for premium in prepared.premium.values()):
+                into.direct.add(part.position)
+            on_device = Shocks(*map(backend.to_device, one.shocks))
+            holders = backend.upload_tiles(*own.result())
+            ready[part.position] = Ready(part.instruments, part.market, on_device, prepared, holders)
+        return ready
+
+    def run(
+        self, batch: list[Underlying], ready: dict[int, Ready], into: Revaluation, report: Callable[[float], None]
+    ) -> None:
         """Revalue a batch of underlyings in every model's scenarios, measure its cells, add them to the accounts.
 
         The models' scenarios stand side by side in one matrix, so that they share what is prepared once an underlying.
         """
         backend = self.backend
-        shock = np.concatenate([s.shock for s in self.sets])
         columns = columns_of(self.sets)
         blocks = blocks_of(self.sets, backend.BLOCK)
-        first = self._cells(batch[0]).start
-        cell_pnl = backend.zeros((self._cells(batch[-1]).stop - first, len(shock)))
+        first, width = self._cells(batch[0]).start, columns[-1].stop
+        cell_pnl = backend.zeros((self._cells(batch[-1]).stop - first, width))
 
-        def prepare(part: Underlying) -> Ready:
-            state = shocks(self.book, self.config, self.factors, part, shock)
-            prepared = backend.prepare(part.instruments, part.market, state, part.listed)
-            if any(premium.direct.any() for premium in prepared.premium.values()):
-                into.direct.add(part.position)
-            tiles = []
-            for t, held in enumerate(self.holdings[part.position]):
-                rows = slice(t * backend.TILE, (t + 1) * backend.TILE)
-                tiles.append(
-                    (part.instruments.cut(rows), prepared._replace(price=prepared.price[rows]), backend.upload(held))
-                )
-            return Ready(part.market, Shocks(*map(backend.to_device, state)), tiles)
-
-        # One after another: fits are many short steps of Python, which threads would only pass back and forth.
-        ready = [prepare(part) for part in batch]
         tasks = []
-        for part, prepared in zip(batch, ready, strict=True):
+        for part in batch:
             own = self._cells(part)
             out = cell_pnl[own.start - first : own.stop - first]
-            tasks += [
-                partial(revalue_block, backend, self.precision, prepared, block, out[:, block]) for block in blocks
-            ]
+            one = ready.pop(part.position)
+            tasks += [partial(revalue_block, backend, self.precision, one, block, out[:, block]) for block in blocks]
         run_all(self.lane, tasks, report)
+        tasks.clear()
 
         def accumulate(scenarios: ScenarioSet, at: slice) -> None:
             pnl = into.pnl[scenarios.model]
             for part in batch:
                 own = self._cells(part)
-                # An account has one cell of an underlying; and indexing makes copies, so a few rows at a time.
-                for rows in (slice(r, min(r + step, own.stop)) for r in range(own.start, own.stop, step)):
-                    accounts = backend.to_device(self.cells.account[rows].astype(np.int64))
-                    pnl[accounts] += cell_pnl[rows.start - first : rows.stop - first, at]
+                # An account has one cell of an underlying.
+                accounts = self.cells.account[own].astype(np.int64)
+                backend.add_rows(accounts, cell_pnl[own.start - first : own.stop - first, at], pnl)
 
-        step = max(1, (1 << 20) // len(shock))
+        step = max(1, backend.MEASURED // width)
         chunks = [slice(r, min(r + step, len(cell_pnl))) for r in range(0, len(cell_pnl), step)]
         after = []
         reasons: dict[tuple[int, int], str] = {}
@@ -352,43 +356,6 @@ class _Loop:
         measured = measures(self.backend, -pnl, scenarios.samples, self.config.level)
         for column, values in zip(into.cell_tail[scenarios.model], measured, strict=True):
             column[first + rows.start : first + rows.stop] = np.where(sound, values, np.nan)
-
-
-def _holdings(book: Book, cells: Cells, parts: list[Underlying], size: int) -> dict[int, list[Holdings]]:
-    """For each underlying, tile by tile of its instruments, who holds how much; cells counted within the underlying."""
-    p = book.positions
-    held = p.quantity != 0
-    instrument, quantity = p.instrument[held], p.quantity[held]
-    slot = np.zeros(len(book.instruments.kind), dtype=np.int64)
-    tile_of_part = np.zeros(len(book.underlyings.spot) + 1, dtype=np.int64)
-    n_tiles = 0
-    for part in parts:
-        slot[part.row] = np.arange(len(part.row))
-        tile_of_part[part.position] = n_tiles
-        n_tiles += -(-len(part.row) // size)
-    underlying = book.instruments.underlying[instrument]
-    at = slot[instrument]
-    tile = tile_of_part[underlying] + at // size
-    n_cells = max(1, len(cells.account))
-    order = np.argsort((tile * n_cells + cells.of_position) * size + at % size, kind="stable")
-    tile, cell, at, quantity = tile[order], cells.of_position[order], at[order] % size, quantity[order]
-    edges = np.searchsorted(tile, np.arange(n_tiles + 1))
-    first_cell = np.searchsorted(cells.underlying, np.arange(len(book.underlyings.spot)))
-
-    out: dict[int, list[Holdings]] = {}
-    for part in parts:
-        base = tile_of_part[part.position]
-        out[part.position] = [
-            _compressed(cell[b:e] - first_cell[part.position], at[b:e], quantity[b:e])
-            for b, e in (edges[base + t : base + t + 2] for t in range(-(-len(part.row) // size)))
-        ]
-    return out
-
-
-def _compressed(cell: I8, instrument: I8, quantity: F8) -> Holdings:
-    """Compressed rows of holdings sorted by cell."""
-    begin = np.flatnonzero(np.concatenate([[True], cell[1:] != cell[:-1]])) if len(cell) else np.zeros(0, dtype=np.intp)
-    return Holdings(cell[begin], np.concatenate([begin, [len(cell)]]), instrument, quantity)
 
 
 def price(book: Book, config: Config, threads: int | None = None) -> pa.Table:

@@ -9,7 +9,8 @@ import numpy as np
 
 from cpu_reference.types import Shocks
 from gpu_var.backend import Backend
-from gpu_var.engine import Cells, Ready, _holdings, revalue_block, run_all
+from gpu_var.cells import Cells, Holders
+from gpu_var.engine import Ready, revalue_block, run_all
 from gpu_var.market.state import Underlying
 from gpu_var.tables.book import F8, I8, Book
 
@@ -51,7 +52,7 @@ def revalue_passes(
         (n_cells, n_columns) float64 in base currency, gains positive.
     """
     out = np.zeros((len(cells.account), n_columns))
-    held = _holdings(book, cells, [part.underlying for part in parts], backend.TILE)
+    held = Holders(book, cells, [part.underlying for part in parts], backend.TILE)
     tasks = []
     # One after another, as in the engine: fits are many short steps of Python.
     for part, price, passes in parts:
@@ -59,16 +60,13 @@ def revalue_passes(
         # Where today's prices are given, no premium need be fitted for today's maturities.
         market = part.market if price is None else part.market._replace(today=part.market.horizon)
         today = price
+        holders = backend.upload_tiles(*held.of(part))
         for one in passes:
             instruments = part.instruments._replace(vol=one.vol[0])
             prepared = backend.prepare(instruments, market, one.shocks, part.listed._replace(vol=one.vol[1]))
             today = prepared.price if today is None else today
-            tiles = []
-            for t, holders in enumerate(held[part.position]):
-                rows = slice(t * backend.TILE, (t + 1) * backend.TILE)
-                cut = prepared._replace(price=today[rows])
-                tiles.append((instruments.cut(rows), cut, backend.upload(holders)))
-            ready = Ready(part.market, Shocks(*map(backend.to_device, one.shocks)), tiles)
+            moved = Shocks(*map(backend.to_device, one.shocks))
+            ready = Ready(instruments, part.market, moved, prepared._replace(price=today), holders)
             tasks.append(partial(_run, backend, ready, one.column, out[begin:end]))
     with ThreadPoolExecutor(backend.workers(threads)) as lane:
         run_all(lane, tasks)

@@ -18,23 +18,30 @@ LIMIT = {"cpu": 2e8, "cuda": 1e11}
 class Sizes:
     """10³ to 10⁶ options, half of them American, in 250 to 100,000 scenarios, in 10 to 100,000 accounts."""
 
-    params = (["cpu", "cuda"], [10**3, 10**4, 10**5, 10**6], [250, 10_000, 100_000], [10, 1_000, 100_000])
-    param_names = ("backend", "instruments", "scenarios", "accounts")
+    params = (
+        ["cpu float64", "cuda float64", "cuda float32"],
+        [10**3, 10**4, 10**5, 10**6],
+        [250, 10_000, 100_000],
+        [10, 1_000, 100_000],
+    )
+    param_names = ("backend and precision", "instruments", "scenarios", "accounts")
     timeout = 1800
     number = 1
     repeat = (1, 3, 60.0)
     warmup_time = 0
 
-    def setup(self, backend: str, instruments: int, scenarios: int, accounts: int) -> None:
+    def setup(self, way: str, instruments: int, scenarios: int, accounts: int) -> None:
+        backend = way.split(maxsplit=1)[0]
         memory = 8.0 * scenarios * accounts  # the accounts' profit and loss, whole in memory
         if instruments * scenarios > LIMIT[backend] or memory > 8e9 or (backend == "cuda" and unavailable()):
             raise NotImplementedError  # asv's way to leave a combination out
         positions = max(instruments, 10 * accounts)
         self.whole = house(instruments, scenarios, accounts, positions, max(1, min(50, instruments // 2000)))
 
-    def time_book(self, backend: str, _instruments: int, _scenarios: int, _accounts: int) -> None:
+    def time_book(self, way: str, _instruments: int, _scenarios: int, _accounts: int) -> None:
         """Fits of early-exercise premiums, revaluation, aggregation and tails; every core."""
-        run(self.whole, backend, thread_count(None))
+        backend, precision = way.split()
+        run(self.whole, backend, thread_count(None), precision)
 
 
 class Demo:

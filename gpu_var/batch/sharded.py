@@ -20,6 +20,7 @@ from gpu_var.batch.shards import Market, Revaluing, Shard, Valuing, fill
 from gpu_var.batch.store import Arrays, Nowhere, Store, size_of
 from gpu_var.batch.telling import Telling
 from gpu_var.batch.totals import Totals
+from gpu_var.cells import cells_of
 from gpu_var.margin.measured import Measured, Setting, measure
 from gpu_var.margin.requirement import notes_of, scan_of, scenario_sets
 from gpu_var.market.factors import Factors
@@ -89,7 +90,7 @@ def requirement(
             count,
             precision,
             {s.model: s for s in sets},
-            engine.cells_of(nobodys(whole)),
+            cells_of(nobodys(whole)),
             _unvalued(whole),
             [],
         )
@@ -262,7 +263,7 @@ class _Course:
         if len(self._plan.chunks) > 1 or book.stored is not None:
             book = of_accounts(book, np.arange(accounts.start, accounts.stop))
         parts = underlyings(book, s.config, np.flatnonzero(book.held)) if s.config.scan is not None else []
-        cells = engine.cells_of(book)
+        cells = cells_of(book)
         own = Setting(book, s.config, s.factors, s.backend, s.threads, s.precision, s.sets, cells, s.valuation, parts)
         scanned = scan_of(own)
         pnl, tails, failed = totals.take()

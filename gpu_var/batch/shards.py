@@ -17,6 +17,7 @@ from cpu_reference.price import Valuation
 from gpu_var import engine
 from gpu_var.backend import Name, load_backend
 from gpu_var.batch.store import Arrays
+from gpu_var.cells import cells_of
 from gpu_var.market.factors import Factors
 from gpu_var.market.state import underlyings
 from gpu_var.scenarios.model import ScenarioSet
@@ -107,7 +108,7 @@ class Revaluing:
         positions = Positions(own.astype(np.int32), p.instrument, p.quantity)
         book = held_by_nameless(market.book, positions, len(account))
         with threadpool_limits(limits=1, user_api="blas"):
-            cells = engine.cells_of(book)
+            cells = cells_of(book)
             found = engine.revalue(
                 book,
                 config,

@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from gpu_var import engine
 from gpu_var.backend import Name, load_backend
+from gpu_var.cells import cells_of
 from gpu_var.market.factors import Factors, Tenors
 from gpu_var.market.state import underlyings
 from gpu_var.scenarios.model import ScenarioSet
@@ -155,7 +156,7 @@ def run(of: House, backend_name: Name, threads: int, precision: str = "float64")
     backend = load_backend(backend_name)
     begin = time.perf_counter()
     parts = underlyings(of.book, of.config, np.flatnonzero(of.book.held))
-    cells = engine.cells_of(of.book)
+    cells = cells_of(of.book)
     sorting = time.perf_counter() - begin
     out = engine.revalue(of.book, of.config, of.factors, parts, of.sets, cells, backend, threads, precision)
     pnl = out.pnl["monte_carlo"]

@@ -8,30 +8,45 @@ today's book is valued once, on the host. Importing this needs no GPU; `unavaila
 from cpu_reference.aggregate import Holdings
 from cpu_reference.filter import steady
 from cpu_reference.price import Valuation, price
-from cpu_reference.revalue import Prepared
+from cpu_reference.revalue import Prepared, Request
 from cpu_reference.tail import Tail
 from cpu_reference.types import Instruments, Market, Maturities, Shocks, Smile
-from gpu_var.cuda.aggregate import aggregate, upload
-from gpu_var.cuda.arrays import BLOCK, TILE, empty, out_of_memory, to_device, to_host, workers, zeros
+from gpu_var.cuda.aggregate import add_rows, aggregate, upload, upload_tiles
+from gpu_var.cuda.arrays import (
+    BLOCK,
+    MEASURED,
+    TILE,
+    batch_bytes,
+    empty,
+    out_of_memory,
+    to_device,
+    to_host,
+    workers,
+    zeros,
+)
 from gpu_var.cuda.device import current, unavailable, use
 from gpu_var.cuda.filter import filter_absolute, filter_ewma
 from gpu_var.cuda.normals import correlate, draw, normals, student_t_mixing
-from gpu_var.cuda.revalue import prepare, revalue
+from gpu_var.cuda.revalue import prepare, prepare_all, revalue
 from gpu_var.cuda.tail import tail
 
 __all__ = [
     "BLOCK",
+    "MEASURED",
     "TILE",
     "Holdings",
     "Instruments",
     "Market",
     "Maturities",
     "Prepared",
+    "Request",
     "Shocks",
     "Smile",
     "Tail",
     "Valuation",
+    "add_rows",
     "aggregate",
+    "batch_bytes",
     "correlate",
     "current",
     "draw",
@@ -41,6 +56,7 @@ __all__ = [
     "normals",
     "out_of_memory",
     "prepare",
+    "prepare_all",
     "price",
     "revalue",
     "steady",
@@ -50,6 +66,7 @@ __all__ = [
     "to_host",
     "unavailable",
     "upload",
+    "upload_tiles",
     "use",
     "workers",
     "zeros",

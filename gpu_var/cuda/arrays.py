@@ -13,6 +13,15 @@ BLOCK = 4096
 TILE = 1024
 """Instruments between two aggregations: their profit and loss in a block, 32 MB, stays in the second-level cache."""
 
+MEASURED = 1 << 25
+"""Elements of profit and loss that are measured at a time, 256 MB: so many that the calls themselves cost nothing."""
+
+
+def batch_bytes() -> int:
+    """Cells' profit and loss to hold at a time; one underlying's at least. An eighth of what is free, for the device
+    waits for the host only between batches, but no more than keeps it busy."""
+    return max(256 << 20, min(4 << 30, current().free_bytes() // 8))
+
 
 def out_of_memory(error: BaseException) -> bool:
     """Whether a smaller tile may avoid it, the host's error or CuPy's: by name, so that CuPy is not imported for it."""
@@ -35,8 +44,12 @@ def empty(shape: tuple[int, ...], dtype: str = "float64") -> Any:
 
 
 def to_device(array: npt.NDArray[Any]) -> Any:
-    """The array on the device."""
-    return current().upload(array)
+    """The array on the device; what is the same along an axis is copied to it once."""
+    device = current()
+    once = array[tuple(slice(0, 1) if step == 0 else slice(None) for step in array.strides)]
+    if once.shape == array.shape:
+        return device.upload(array)
+    return device.xp.ascontiguousarray(device.xp.broadcast_to(device.upload(once), array.shape))
 
 
 def to_host(array: Any) -> npt.NDArray[np.generic]:

@@ -4,30 +4,39 @@
 American options to 1e-9; float32 to 2e-6 a price: its differences are formed so that their digits do not cancel, and
 what is per scenario and maturity is computed in float64. Errors scale with fx and the multiplier as prices do.
 
-Two things are computed on the host, by the reference: `prepare` (today's prices and the fit of early-exercise
-premiums), and American prices in the scenarios that `Premium.direct` marks as having no fit, which
-`host_priced` counts.
+Today's prices come from the same kernels, always in float64: what a kernel's approximations leave cancels in the
+difference of prices. So without a shock float64 gives a profit and loss of rounding, 1e-14 of spot or strike; float32
+gives the rounding of its time values, within the 2e-6.
+
+The early-exercise premiums are fitted by the reference, with the boundaries and integrals of `gpu_var.cuda.exercise`.
+American prices in the scenarios that `Premium.direct` marks as having no fit are the reference's, on the host;
+`host_priced` counts them.
 """
 
 import threading
 from collections import OrderedDict
+from collections.abc import Sequence
+from itertools import islice
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 import cpu_reference
-from cpu_reference.revalue import Prepared
+from cpu_reference.premium import Premium, fit_premiums
+from cpu_reference.revalue import Prepared, Request, fits, of_scenarios, of_today
 from cpu_reference.types import Instruments, Market, Shocks
+from gpu_var.cuda.arrays import TILE
 from gpu_var.cuda.device import Device, check_array, current
-from gpu_var.cuda.revalue_tables import ROW_COLUMNS, TILE_ROWS, Fits, Tables, tables
+from gpu_var.cuda.exercise import SOLVER
+from gpu_var.cuda.revalue_tables import ROW_COLUMNS, TILE_ROWS, Tables, Tile, tables
 
 _THREADS = 128
 _LANES = 32
 _TOGETHER = 4
 _GRID_Y = 65_535
-_KEPT = 512
-"""Tiles whose tables stay on the device."""
+_KEPT = 16
+"""Underlyings whose tables stay on the device; one is revalued after another."""
 
 _NAMES = {np.dtype(np.float64): "double", np.dtype(np.float32): "float"}
 
@@ -37,7 +46,7 @@ class _Shared:
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
-        self.tables: OrderedDict[tuple[Any, ...], tuple[Device, Tables]] = OrderedDict()
+        self.tables: OrderedDict[tuple[str | int, ...], tuple[Device, Tables]] = OrderedDict()
         self.host_priced = 0
 
 
@@ -50,35 +59,79 @@ def host_priced() -> int:
 
 
 def prepare(instruments: Instruments, market: Market, shocks: Shocks, listed: Instruments | None = None) -> Prepared:
-    """See `cpu_reference.prepare`, which this runs on the host; `revalue` uploads its result.
+    """See `cpu_reference.prepare`.
 
     Args:
         instruments: the underlying's instruments, host arrays.
         market: its market today, host arrays.
         shocks: its market in *all* scenarios of the run, device or host arrays.
         listed: the American options that the premiums are fitted for, host arrays.
+
+    Returns:
+        Host arrays, which `revalue` uploads.
     """
-    return cpu_reference.prepare(instruments, market, _on_host(shocks), listed)
+    return prepare_all([Request(instruments, market, shocks, listed)])[0]
+
+
+def prepare_all(requests: Sequence[Request]) -> list[Prepared]:
+    """`prepare` for some underlyings, whose premiums are fitted all at once."""
+    asked = [fits(request._replace(shocks=_on_host(request.shocks)), owner) for owner, request in enumerate(requests)]
+    chains = [chain for each in asked for one in each for chain in one.chains.values()]
+    fitted = iter(fit_premiums(chains, SOLVER))
+    premiums = [[one.done(islice(fitted, len(one.chains))) for one in each] for each in asked]
+    # All are launched before the first is waited for.
+    prices = [_launched_today(request, each[0]) for request, each in zip(requests, premiums, strict=True)]
+    download = current().download
+    return [Prepared(download(price)[:, 0], each[-1]) for price, each in zip(prices, premiums, strict=True)]
+
+
+def _launched_today(request: Request, premiums: dict[tuple[int, int], Premium]) -> Any:
+    """(n, 1) today's prices in the quote currency, on the device: what a contract gains that was worth nothing, where
+    nothing happens.
+
+    Args:
+        premiums: today is the last of their scenarios.
+    """
+    device, market, today = current(), request.market, request.market.today
+    n = len(request.instruments.kind)
+    out = device.xp.empty((n, 1))
+    still = Shocks(
+        np.array([market.spot]), np.ones(1), today.forward[:, None], today.rate[:, None], np.ones((len(today.years), 1))
+    )
+    plain = request.instruments._replace(multiplier=np.ones(n), inverse=np.zeros(n, dtype=np.bool_))
+    unit = market._replace(fx=1.0, horizon=today, smile_horizon=market.smile_today)
+    worthless = Prepared(np.zeros(n), of_today(premiums))
+    of = tables(device, plain, unit, worthless, np.float64, max(1, n))
+    _revalue(device, of, plain, unit, Shocks(*map(device.upload, still)), worthless, 0, 1, slice(0, n), out)
+    return out
 
 
 def revalue(
-    instruments: Instruments, market: Market, shocks: Shocks, prepared: Prepared, scenarios: slice, out: Any
+    instruments: Instruments,
+    market: Market,
+    shocks: Shocks,
+    prepared: Prepared,
+    scenarios: slice,
+    out: Any,
+    rows: slice | None = None,
 ) -> None:
     """Profit and loss of one contract in base currency, gains positive: see `cpu_reference.revalue`.
 
     The first three and `prepared` must not be changed in place: the tables made of them are kept for later calls.
 
     Args:
-        instruments: (n,) columns, a run of the underlying's instruments, host arrays.
+        instruments: (n,) columns, the underlying's instruments or a run of them, host arrays.
         market: the underlying's market today, host arrays.
         shocks: its market in all scenarios, device arrays.
-        prepared: of the same instruments, `price` cut to the same rows.
+        prepared: of the same instruments.
         scenarios: which of the scenarios, without a step.
-        out: (n, n_scenarios of the slice), float64 or float32, on the device, is overwritten.
+        out: (n_rows, n_scenarios of the slice), float64 or float32, on the device, is overwritten.
+        rows: which of the instruments, a tile of them: `TILE`, from a multiple of it, or what is left. All unless
+            given.
 
     Raises:
         TypeError: an array of another kind or dtype than expected.
-        ValueError: an array of another shape, or a slice with a step.
+        ValueError: an array of another shape, a slice with a step, or rows that are no tile.
     """
     device = current()
     n_maturities = len(market.horizon.years)
@@ -90,28 +143,54 @@ def revalue(
     first, stop, step = scenarios.indices(total)
     if step != 1:
         raise ValueError(f"scenarios has step {step}; expected 1")
-    n_rows, n = len(instruments.kind), max(0, stop - first)
+    total_rows, n = len(instruments.kind), max(0, stop - first)
+    height = max(1, total_rows) if rows is None else TILE
+    rows = slice(0, total_rows) if rows is None else rows
+    n_rows = rows.stop - rows.start
+    if rows.start % height or rows.stop != min(rows.start + height, total_rows):
+        raise ValueError(f"rows names {rows.start} to {rows.stop} of {total_rows}; expected a tile of {height}")
     real = np.dtype(getattr(out, "dtype", np.float64))
     check_array("out", out, real if real in _NAMES else np.float64, (n_rows, n))
-    if len(prepared.price) != n_rows:
-        raise ValueError(f"prepared.price has shape {prepared.price.shape}; expected ({n_rows},)")
+    if len(prepared.price) != total_rows:
+        raise ValueError(f"prepared.price has shape {prepared.price.shape}; expected ({total_rows},)")
     if n > _GRID_Y * _LANES:
         raise ValueError(f"scenarios names {n}; expected at most {_GRID_Y * _LANES} in one call")
     if n == 0 or n_rows == 0:
         return
-    of = _tables(device, instruments, market, prepared, real)
+    of = _tables(device, instruments, market, prepared, real, height)
     if of.n_scenarios is not None and of.n_scenarios < total:
         raise ValueError(f"prepared has premiums for {of.n_scenarios} scenarios; expected at least {total}")
-    _launch(device, of, market, shocks, first, n, out)
-    for rows, key, premium in of.direct:
-        at = np.flatnonzero(premium.direct[first:stop])
+    _revalue(device, of, instruments, market, shocks, prepared, first, n, rows, out)
+
+
+def _revalue(
+    device: Device,
+    of: Tables,
+    instruments: Instruments,
+    market: Market,
+    shocks: Shocks,
+    prepared: Prepared,
+    first: int,
+    n: int,
+    rows: slice,
+    out: Any,
+) -> None:
+    """A tile of the tables, in n scenarios from the first."""
+    if not of.tiles:
+        return
+    tile = of.tiles[rows.start // of.height]
+    _launch(device, of, tile, market, shocks, first, n, out)
+    for direct, key, premium in tile.direct:
+        at = np.flatnonzero(premium.direct[first : first + n])
         if len(at):
-            out[rows, device.upload(at)] = device.upload(
-                _priced_on_host(instruments, market, shocks, prepared, rows, key, first + at).astype(real)
-            )
+            priced = _priced_on_host(instruments, market, shocks, prepared, direct, key, first + at)
+            into = slice(direct.start - rows.start, direct.stop - rows.start)
+            out[into, device.upload(at)] = device.upload(priced.astype(out.dtype))
 
 
-def _launch(device: Device, of: Tables, market: Market, shocks: Shocks, first: int, n: int, out: Any) -> None:
+def _launch(
+    device: Device, of: Tables, tile: Tile, market: Market, shocks: Shocks, first: int, n: int, out: Any
+) -> None:
     real = np.dtype(out.dtype)
     suffix = _NAMES[real]
     scenarios = (
@@ -125,12 +204,12 @@ def _launch(device: Device, of: Tables, market: Market, shocks: Shocks, first: i
         np.float64(market.fx),
     )
     last = (np.int64(first), np.int64(n), out)
-    if len(of.linear):
-        grid = (-(-n // _THREADS), min(len(of.linear), _GRID_Y))
-        args = (of.linear, np.int32(len(of.linear)), of.linear_columns, *scenarios, *last)
+    if len(tile.linear):
+        grid = (-(-n // _THREADS), min(len(tile.linear), _GRID_Y))
+        args = (tile.linear, np.int32(len(tile.linear)), tile.linear_columns, *scenarios, *last)
         device.launch("revalue", f"revalue_linear_{suffix}", grid, (_THREADS,), args)
     shared = (
-        of.rows,
+        tile.rows,
         np.int64(of.n_rows),
         of.maturities,
         np.int32(of.n_maturities),
@@ -140,25 +219,24 @@ def _launch(device: Device, of: Tables, market: Market, shocks: Shocks, first: i
         np.int32(of.room),
     )
     shared_bytes = (ROW_COLUMNS * TILE_ROWS + 4 * of.room) * real.itemsize
-    if len(of.european):
+    if len(tile.european):
         name = f"revalue_{'bachelier' if market.normal else 'black'}_{suffix}"
-        grid = (len(of.european), -(-n * real.itemsize // (16 * _THREADS)))
-        device.launch("revalue", name, grid, (_THREADS,), (of.european, *shared, *scenarios, *last), shared_bytes)
-    if not of.american:
+        grid = (len(tile.european), -(-n * real.itemsize // (16 * _THREADS)))
+        device.launch("revalue", name, grid, (_THREADS,), (tile.european, *shared, *scenarios, *last), shared_bytes)
+    if not tile.american:
         return
-    own = _own_coefficients(device, of.fits, first, n, real)
-    fits = of.fits.terms, of.fits.place, of.fits.ranges, of.fits.common, own
-    for chebyshev, tiles in of.american.items():
+    polynomials = of.terms, tile.place, of.ranges, of.common, _own_coefficients(device, tile, first, n, real)
+    for chebyshev, tiles in tile.american.items():
         name = f"revalue_american_{'chebyshev' if chebyshev else 'powers'}_{suffix}"
         grid = (len(tiles), -(-n // _LANES))
-        everything = (tiles, *shared, *scenarios, *fits, *last)
+        everything = (tiles, *shared, *scenarios, *polynomials, *last)
         device.launch("revalue", name, grid, (_THREADS,), everything, shared_bytes)
 
 
-def _own_coefficients(device: Device, fits: Fits, first: int, n: int, real: np.dtype[Any]) -> Any:
+def _own_coefficients(device: Device, tile: Tile, first: int, n: int, real: np.dtype[Any]) -> Any:
     """The coefficients that differ by scenario, (n_coefficients, n) fit after fit."""
-    out = device.xp.empty((max(1, fits.own_coefficients), n), dtype=real)
-    for fit in fits.own:
+    out = device.xp.empty((max(1, tile.own_coefficients), n), dtype=real)
+    for place, fit in tile.own:
         count, nodes = fit.coefficients.shape
         args = (
             fit.coefficients,
@@ -168,7 +246,7 @@ def _own_coefficients(device: Device, fits: Fits, first: int, n: int, real: np.d
             fit.weights,
             np.int64(first),
             np.int64(n),
-            out[fit.place : fit.place + count],
+            out[place : place + count],
         )
         grid = (-(-n // _THREADS), -(-count // _TOGETHER))
         device.launch("revalue", f"mix_coefficients_{_NAMES[real]}", grid, (_THREADS,), args)
@@ -176,23 +254,16 @@ def _own_coefficients(device: Device, fits: Fits, first: int, n: int, real: np.d
 
 
 def _tables(
-    device: Device, instruments: Instruments, market: Market, prepared: Prepared, real: npt.DTypeLike
+    device: Device, instruments: Instruments, market: Market, prepared: Prepared, real: npt.DTypeLike, height: int
 ) -> Tables:
     """The tables of the same columns, market and premiums, or new ones. What they were made of is kept alive, so that
-    an address or an id stands for the same thing as long as it is a key."""
-    columns = (*instruments, prepared.price)
-    key: tuple[Any, ...] = (
-        id(device),
-        np.dtype(real).char,
-        id(market),
-        id(prepared.premium),
-        *((a.ctypes.data, len(a), a.strides[0]) for a in columns),
-    )
+    an id stands for the same thing as long as it is a key."""
+    key = (np.dtype(real).char, height, *map(id, (device, market, prepared.premium, prepared.price, *instruments)))
     with _shared.lock:
         if key in _shared.tables:
             _shared.tables.move_to_end(key)
             return _shared.tables[key][1]
-    made = tables(device, instruments, market, prepared, real)
+    made = tables(device, instruments, market, prepared, real, height)
     with _shared.lock:
         _shared.tables[key] = device, made
         while len(_shared.tables) > _KEPT:
@@ -211,14 +282,7 @@ def _priced_on_host(
 ) -> npt.NDArray[np.float64]:
     """(rows, scenarios at) profit and loss by the reference."""
     host = _on_host(shocks, at)
-    fit = prepared.premium[key]
-    few = fit._replace(
-        rate=fit.rate[at],
-        dividend=fit.dividend[at],
-        node=fit.node[at],
-        weights=None if fit.weights is None else fit.weights[at],
-        direct=fit.direct[at],
-    )
+    few = of_scenarios(prepared.premium[key], at)
     out = np.empty((rows.stop - rows.start, len(at)))
     cut = Prepared(prepared.price[rows], {key: few})
     cpu_reference.revalue(instruments.cut(rows), market, host, cut, slice(0, len(at)), out)

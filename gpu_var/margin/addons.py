@@ -7,7 +7,7 @@ import numpy as np
 
 from cpu_reference import Valuation
 from cpu_reference.types import FUTURE, OPTION, PERPETUAL
-from gpu_var.engine import Cells
+from gpu_var.cells import Cells
 from gpu_var.market.curves import years_to
 from gpu_var.tables.book import F8, I8, NO_EXPIRY, Book
 from gpu_var.tables.config import Config

@@ -7,8 +7,8 @@ import numpy as np
 
 from cpu_reference import Tail
 from cpu_reference.price import Valuation
-from gpu_var import engine
 from gpu_var.backend import Backend
+from gpu_var.cells import Cells
 from gpu_var.margin.addons import AddOns, Sensitivities, add_ons, sensitivities
 from gpu_var.margin.core import Core, core
 from gpu_var.margin.scan.result import ScanResult
@@ -30,7 +30,7 @@ class Setting:
     threads: int
     precision: str
     sets: dict[str, ScenarioSet]  # by model; auxiliary ones, which bring nothing to core, have a dot in their name
-    cells: engine.Cells
+    cells: Cells
     valuation: Valuation  # over all instruments of the book, NaN for those that nobody holds
     parts: list[Underlying]  # the underlyings held
 
@@ -42,7 +42,7 @@ class Setting:
 
 @dataclass(frozen=True)
 class Measured(Setting):
-    """Accounts in the order of the book, cells as in `engine.Cells`; base currency, losses positive, not floored."""
+    """Accounts in the order of the book, cells as in `Cells`; base currency, losses positive, not floored."""
 
     pnl: dict[str, F8]  # model -> (n_accounts, n_scenarios), the backend's array, gains positive
     tails: dict[str, Tail]  # model -> (n_accounts,), NaN for a failed account; of sets that are ranked
@@ -123,7 +123,7 @@ def _marked(failed: dict[int, str], n: int) -> Bool:
 
 
 def _failed_accounts(
-    book: Book, cells: engine.Cells, broken_cells: dict[int, str], sensitivity: Sensitivities, extra: AddOns
+    book: Book, cells: Cells, broken_cells: dict[int, str], sensitivity: Sensitivities, extra: AddOns
 ) -> dict[int, str]:
     """Account -> why it has no margin: the first of its cells with a number that is not finite."""
     columns = [c for c in (*vars(sensitivity).values(), *vars(extra).values()) if c.ndim == 1]

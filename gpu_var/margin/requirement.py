@@ -13,6 +13,7 @@ from threadpoolctl import threadpool_limits
 
 from gpu_var import engine
 from gpu_var.backend import Backend, Name, load_backend
+from gpu_var.cells import cells_of
 from gpu_var.margin.charges import charges
 from gpu_var.margin.diagnostics import diagnostics
 from gpu_var.margin.measured import Measured, Setting, measure
@@ -153,7 +154,7 @@ def measured(
             with stage("scenarios"):
                 used = scenario_sets(book, config, factors, computes, pool) if sets is None else list(sets)
             with stage("greeks"):
-                cells = engine.cells_of(book)
+                cells = cells_of(book)
                 valuation, parts = engine.value(book, config, np.flatnonzero(book.held), computes, pool)
             setting = Setting(
                 book, config, factors, computes, count, precision, {s.model: s for s in used}, cells, valuation, parts

@@ -17,6 +17,7 @@ from cpu_reference.price import Valuation
 from cpu_reference.types import FUTURE, OPTION
 from gpu_var import engine
 from gpu_var.backend import Name, load_backend
+from gpu_var.cells import cells_of
 from gpu_var.desk import Desk
 from gpu_var.margin.charges import charges
 from gpu_var.margin.measured import Measured, Setting, measure
@@ -47,7 +48,7 @@ def whole_book(
     with threadpool_limits(limits=1, user_api="blas"), ThreadPoolExecutor(count) as pool:
         sets = {s.model: s for s in scenario_sets(book, config, factors, computes, pool)}
     nothing = Valuation(*(np.full(len(book.instruments.kind), np.nan) for _ in Valuation._fields))
-    cells = engine.cells_of(book)
+    cells = cells_of(book)
     return Setting(book, config, factors, computes, count, precision, sets, cells, nothing, [])
 
 
@@ -175,7 +176,7 @@ class Portfolio:
 
     def _added(self, book: Book, underlying: I4, moved: dict[str, F8]) -> dict[str, F8]:
         """model -> (n_cells, n_scenarios) of the account after its trades; a cell is an underlying of it."""
-        left = engine.cells_of(book).underlying
+        left = cells_of(book).underlying
         out = {}
         for model, old in self._cell_pnl.items():
             total = np.zeros((len(left), old.shape[1]))
@@ -204,7 +205,7 @@ class Portfolio:
         self._value(rows)
         parts = underlyings(book, whole.config, rows) if whole.config.scan is not None else []
         own = {f.name: getattr(whole, f.name) for f in fields(Setting)}
-        return Setting(**own | {"book": book, "cells": engine.cells_of(book), "parts": parts})
+        return Setting(**own | {"book": book, "cells": cells_of(book), "parts": parts})
 
     def _value(self, rows: I8) -> None:
         """Prices and Greeks of what has none, together with all others on the same underlyings that have none: American

@@ -44,12 +44,19 @@ def underlyings(book: Book, config: Config, rows: I8) -> list[Underlying]:
     Args:
         rows: rows of Book.instruments.
     """
-    rows = _sorted(book, rows)
-    present, begin = np.unique(book.instruments.underlying[rows], return_index=True)
     if not rows.size:
         return []
-    listed = _sorted(book, _listed(book, rows))
-    edges = np.searchsorted(book.instruments.underlying[listed], present)
+    i = book.instruments
+    listed = _listed(book, rows)
+    own, others = (np.zeros(len(i.kind), dtype=np.bool_) for _ in range(2))
+    own[rows], others[listed] = True, True
+    # Mostly all that is listed is held, and then one order serves both.
+    ordered = _sorted(book, np.concatenate([rows, listed[~own[listed]]]))
+    rows, listed = ordered[own[ordered]], ordered[others[ordered]]
+    owner, owner_listed = i.underlying[rows], i.underlying[listed]
+    begin = np.flatnonzero(np.diff(owner, prepend=-1))
+    present = owner[begin]
+    edges = np.searchsorted(owner_listed, present)
     fx = fx_rates(book, config.base_currency)
     return [
         _underlying(book, config, int(u), part, others, float(fx[book.underlyings.currency[u]]))
@@ -60,11 +67,29 @@ def underlyings(book: Book, config: Config, rows: I8) -> list[Underlying]:
 def _sorted(book: Book, rows: I8) -> I8:
     """Rows of instruments in the order in which the backends take them."""
     i = book.instruments
-    own = np.isnan(i.iv[rows])
-    order = np.lexsort(
-        (i.strike[rows], own, i.american[rows], i.sign[rows], i.kind[rows], i.expiry[rows], i.underlying[rows])
-    )
-    return rows[order]
+    expiries = np.unique(i.expiry[rows])
+    key = i.underlying[rows].astype(np.int64)
+    for column, n in (
+        (np.searchsorted(expiries, i.expiry[rows]), len(expiries)),
+        (i.kind[rows], 4),
+        (i.sign[rows] + np.int8(1), 3),
+        (i.american[rows], 2),
+        (np.isnan(i.iv[rows]), 2),
+    ):
+        key *= n
+        key += column
+    strike = i.strike[rows]
+    bits = strike.view(np.int64)  # ascending as the numbers are, NaN last, where none has a sign
+    order = np.argsort(strike, kind="stable") if bits.min(initial=0) < 0 else _counted(bits, None)
+    return rows[_counted(key, order)]
+
+
+def _counted(key: I8, order: I8 | None) -> I8:
+    """The order of numbers from 0 on, ties in the order given: 16 bits at a time, which NumPy sorts by counting."""
+    order = np.arange(len(key)) if order is None else order
+    for shift in range(0, int(key.max(initial=0)).bit_length(), 16):
+        order = order[np.argsort((key >> shift).astype(np.uint16)[order], kind="stable")]
+    return order
 
 
 def _listed(book: Book, rows: I8) -> I8:
@@ -73,10 +98,12 @@ def _listed(book: Book, rows: I8) -> I8:
     american = np.flatnonzero(i.american)
     if not i.american[rows].any():
         return american[:0]
-    _, expiry = np.unique(i.expiry[american], return_inverse=True)
-    series = (i.underlying[american] * np.int64(expiry.max() + 1) + expiry) * 2 + (i.sign[american] > 0)
     wanted = np.zeros(len(i.kind), dtype=np.bool_)
     wanted[rows] = True
+    if wanted[american].all():
+        return american
+    expiry = np.searchsorted(np.unique(i.expiry[american]), i.expiry[american])
+    series = (i.underlying[american] * np.int64(expiry.max() + 1) + expiry) * 2 + (i.sign[american] > 0)
     return american[np.isin(series, series[wanted[american]])]
 
 
@@ -90,10 +117,13 @@ def _underlying(book: Book, config: Config, u: int, rows: I8, listed: I8, fx: fl
     today = _maturities(book, u, years, as_of)
     horizon = _maturities(book, u, years - config.holding_period_days / 365.0, as_of) if config.roll else today
     smile_today = smile(book, u, today, as_of)
+    instruments = _instruments(book, rows, expiries)
+    # Mostly all that is listed is held.
+    every = len(listed) == np.count_nonzero(instruments.american)
     return Underlying(
         u,
         rows,
-        _instruments(book, rows, expiries),
+        instruments,
         Market(
             normal=bool(book.underlyings.normal[u]),
             sticky_strike=config.smile == "sticky_strike",
@@ -105,7 +135,7 @@ def _underlying(book: Book, config: Config, u: int, rows: I8, listed: I8, fx: fl
             smile_today=smile_today,
             smile_horizon=smile(book, u, horizon, as_of) if config.roll else smile_today,
         ),
-        _instruments(book, listed, expiries),
+        instruments.cut(np.flatnonzero(instruments.american)) if every else _instruments(book, listed, expiries),
     )
 
 
@@ -143,13 +173,14 @@ def shocks(book: Book, config: Config, factors: Factors, underlying: Underlying,
     horizon = market.horizon
     years = horizon.years[:, None]
     n = len(shock)
-    nothing = np.zeros((len(horizon.years), n))
+    every = (len(horizon.years), n)
     currency = int(book.underlyings.currency[u])
 
+    # What is the same in all scenarios, or at all maturities, is one column, or one row, until the end.
     x_spot = shock[:, factors.spot[u]] if factors.spot[u] >= 0 else np.zeros(n)
-    x_rate = _between(factors.rate[currency], horizon.years, shock, nothing)
-    x_forward = _between(factors.forward[u], horizon.years, shock, np.broadcast_to(x_spot, nothing.shape))
-    x_iv = _between(factors.iv[u], horizon.years, shock, nothing)
+    x_rate = _between(factors.rate[currency], horizon.years, shock, np.zeros((1, 1)))
+    x_forward = _between(factors.forward[u], horizon.years, shock, x_spot[None])
+    x_iv = _between(factors.iv[u], horizon.years, shock, np.zeros((1, 1)))
 
     base = horizon.forward[:, None]
     if market.forward_from_rate:
@@ -164,16 +195,19 @@ def shocks(book: Book, config: Config, factors: Factors, underlying: Underlying,
     return Shocks(
         spot=spot,
         fx=market.fx * fx_growth,
-        forward=np.where(years > 0.0, forwards, spot),
-        rate=horizon.rate[:, None] + x_rate,
-        vol_growth=growth(x_iv, config.returns),
+        forward=forwards if (years > 0.0).all() else np.where(years > 0.0, forwards, spot),
+        rate=np.broadcast_to(horizon.rate[:, None] + x_rate, every),
+        vol_growth=np.broadcast_to(growth(x_iv, config.returns), every),
     )
 
 
 def _between(tenors: Tenors, years: F8, shock: F8, otherwise: F8) -> F8:
-    """(n_maturities, n_scenarios) shock at each maturity, linear in T between the tenors, flat beyond."""
+    """(n_maturities, n_scenarios) shock at each maturity, linear in T between the tenors, flat beyond: one row where
+    there is one tenor, and `otherwise` without any."""
     if len(tenors.years) == 0:
         return otherwise
+    if len(tenors.years) == 1:
+        return np.asarray(shock[:, tenors.factor[0]][None])
     weight = np.stack([np.interp(years, tenors.years, unit) for unit in np.eye(len(tenors.years))], axis=1)
     out = np.zeros((len(years), len(shock)))
     for column, factor in zip(weight.T, tenors.factor, strict=True):

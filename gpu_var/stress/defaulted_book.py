@@ -10,6 +10,7 @@ from threadpoolctl import threadpool_limits
 from cpu_reference.price import Valuation
 from cpu_reference.types import OPTION
 from gpu_var import engine
+from gpu_var.cells import Cells, cells_of
 from gpu_var.margin.addons import N_BUCKETS, Sensitivities, sensitivities, vega_bucket
 from gpu_var.margin.measured import Measured
 from gpu_var.market.curves import years_to
@@ -53,7 +54,7 @@ def defaulted_book(m: Measured, accounts: I8, shock: F8, spreads: float = 1.0, a
     parts = [
         moved(book, config, m.factors, part, shock) for part in underlyings(book, config, np.flatnonzero(book.held))
     ]
-    cells = engine.cells_of(book)
+    cells = cells_of(book)
     at = cells.underlying.astype(np.int64)
     spot = np.array([part.market.spot for part in parts])  # cells and parts both ascend by underlying, one each
     rate = np.array([part.market.fx for part in parts])
@@ -128,7 +129,7 @@ def _valued(m: Measured, parts: list[Underlying]) -> Valuation:
     return out
 
 
-def _pnl(book: Book, m: Measured, parts: list[Underlying], cells: engine.Cells, daily: F8) -> F8:
+def _pnl(book: Book, m: Measured, parts: list[Underlying], cells: Cells, daily: F8) -> F8:
     """(n_cells, n_scenarios) of a day's moves from the moved market, gains positive.
 
     Raises:
@@ -148,7 +149,7 @@ def _pnl(book: Book, m: Measured, parts: list[Underlying], cells: engine.Cells, 
     return pnl
 
 
-def _volatility_money(book: Book, m: Measured, cells: engine.Cells, valuation: Valuation, sigma: F8) -> F8:
+def _volatility_money(book: Book, m: Measured, cells: Cells, valuation: Valuation, sigma: F8) -> F8:
     """(n_cells,) Σ_bucket |Σ vega·σ·v| in the underlying's currency, v the daily volatility of ln σ at the expiry."""
     i, p = book.instruments, book.positions
     held = p.quantity != 0.0

@@ -10,6 +10,7 @@ from scipy import sparse
 from threadpoolctl import threadpool_limits
 
 from gpu_var import engine
+from gpu_var.cells import cells_of
 from gpu_var.margin.measured import Measured
 from gpu_var.market.factors import Tenors
 from gpu_var.market.state import underlyings
@@ -33,7 +34,7 @@ class Linearised:
     def __init__(self, measured: Measured, accounts: I8, deviation: F8) -> None:
         self._m, self._deviation = measured, deviation
         self._book = of_accounts(measured.book, accounts)
-        self._cells = engine.cells_of(self._book)
+        self._cells = cells_of(self._book)
         self._parts = underlyings(self._book, measured.config, np.flatnonzero(self._book.held))
         own = _own_factors(measured)[:, self._cells.underlying]  # (n_groups, n_cells)
         self._own = np.where(own >= 0, np.where(deviation[own] > 0.0, own, -1), -1)

@@ -9,6 +9,7 @@ from threadpoolctl import threadpool_limits
 
 from gpu_var import engine
 from gpu_var.backend import Backend, Name, load_backend
+from gpu_var.cells import cells_of
 from gpu_var.margin.charges import charges
 from gpu_var.margin.core import Core
 from gpu_var.margin.measured import Measured, Setting, measure
@@ -128,7 +129,7 @@ def _measured_with(
 ) -> Measured:
     """The book in the stress scenarios alone, its margins known."""
     book, count = with_collateral(book, config), threads or os.cpu_count() or 1
-    cells = engine.cells_of(book)
+    cells = cells_of(book)
     with threadpool_limits(limits=1, user_api="blas"), ThreadPoolExecutor(count) as pool:
         progress("greeks", 0.0)
         valuation, parts = engine.value(book, config, np.flatnonzero(book.held), backend, pool)
@@ -164,7 +165,7 @@ class LossFunction:
     def __init__(self, measured: Measured, accounts: I8 | None = None) -> None:
         self._m = measured
         self._book = measured.book if accounts is None else of_accounts(measured.book, accounts)
-        self._cells = engine.cells_of(self._book)
+        self._cells = cells_of(self._book)
         self._parts: list[Underlying] = underlyings(self._book, measured.config, np.flatnonzero(self._book.held))
 
     def __call__(self, shock: F8) -> F8:

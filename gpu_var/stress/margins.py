@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from gpu_var.engine import Cells
+from gpu_var.cells import Cells
 from gpu_var.tables.book import F8, Book
 from gpu_var.tables.config import Config
 from gpu_var.tables.findings import Findings, listed, shown

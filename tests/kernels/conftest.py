@@ -1,5 +1,6 @@
 """Devices that run the kernels without a GPU."""
 
+import importlib
 import shutil
 from collections.abc import Iterator
 
@@ -7,6 +8,7 @@ import pytest
 from kernels.budget import resources, table
 from kernels.host.device import HostDevice
 
+from cpu_reference.exercise import HOST
 from gpu_var.cuda.device import use
 
 
@@ -18,7 +20,14 @@ def compiler() -> None:
 
 
 @pytest.fixture
-def host(compiler: None) -> Iterator[HostDevice]:
+def reference_boundaries(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fit's thousands of exercise boundaries are solved by the reference: this rig would take minutes. Their kernels
+    have tests of their own."""
+    monkeypatch.setattr(importlib.import_module("gpu_var.cuda.revalue"), "SOLVER", HOST)
+
+
+@pytest.fixture
+def host(compiler: None, reference_boundaries: None) -> Iterator[HostDevice]:
     """The plain host device, in use."""
     with use(HostDevice()) as device:
         assert isinstance(device, HostDevice)
@@ -26,7 +35,7 @@ def host(compiler: None) -> Iterator[HostDevice]:
 
 
 @pytest.fixture(params=["address", "thread"])
-def sanitized(request: pytest.FixtureRequest, compiler: None) -> Iterator[HostDevice]:
+def sanitized(request: pytest.FixtureRequest, compiler: None, reference_boundaries: None) -> Iterator[HostDevice]:
     """The host device under Address- and UBSanitizer, and under ThreadSanitizer, in use."""
     with use(HostDevice(request.param)) as device:
         assert isinstance(device, HostDevice)

@@ -73,6 +73,12 @@ def test_tail() -> None:
         check(seed, 20_011)
 
 
+def test_exercise() -> None:
+    check = load("test_exercise").check_random
+    for seed in range(20):
+        check(seed, 100, 5)
+
+
 @pytest.mark.parametrize("n", [100_003, 1_000_000])
 @pytest.mark.parametrize("level", [0.95, 0.99])
 def test_tail_of_many_scenarios(n: int, level: float) -> None:
@@ -92,6 +98,14 @@ def test_american() -> None:
         for name, options in revalue.AMERICAN_CASES.items():
             merged = {"years": (0.1, 1.0), "american": True, **options}
             revalue.compare(revalue.book(np.random.default_rng(seed), 257, **merged), name)
+
+
+def test_prices_of_today() -> None:
+    """Boundaries, fits and prices by the kernels."""
+    revalue = load("test_revalue")
+    for seed in range(3):
+        for name, options in revalue.TODAY.items():
+            revalue.compare_today(revalue.book(np.random.default_rng(seed), 33, 40, **options), name)
 
 
 def test_revalue_of_random_shapes() -> None:

@@ -3,14 +3,17 @@
 Errors are per contract over fx times the larger of spot and strike (normal: and the deviation), before the multiplier.
 """
 
+import importlib
 from typing import NamedTuple
 
 import numpy as np
 import pytest
 from kernels.budget import spend
+from kernels.host.device import HostDevice
 
 import cpu_reference
 from cpu_reference.chebyshev import monomials
+from cpu_reference.revalue import Request
 from cpu_reference.types import (
     FUTURE,
     OPTION,
@@ -22,8 +25,9 @@ from cpu_reference.types import (
     Shocks,
     Smile,
 )
-from gpu_var.cuda.device import current
-from gpu_var.cuda.revalue import host_priced, prepare, revalue
+from gpu_var import cuda
+from gpu_var.cuda.device import current, use
+from gpu_var.cuda.revalue import host_priced, prepare, prepare_all, revalue
 
 EUROPEAN, AMERICAN, FLOAT = 1e-12, 1e-9, 2e-6
 """The budgets."""
@@ -284,6 +288,115 @@ def test_slices_and_cuts(host, rates):
     assert (part == whole[rows, scenarios]).all()
 
 
+@pytest.mark.parametrize("real", [np.float64, np.float32])
+def test_tiles_of_the_engine(host, monkeypatch, real):
+    """Tile by tile, from one table for all of them, the very bits of the whole: also where tiles cut a smile's strikes,
+    mixed coefficients, futures and expired options."""
+    monkeypatch.setattr(importlib.import_module("gpu_var.cuda.revalue"), "TILE", 7)
+    of = book(np.random.default_rng(5), 40, american=True, years=(0.1, 0.5), rates=0.003)
+    prepared = prepare(of.instruments, of.market, of.shocks)
+    whole = actual(of, prepared, slice(None), real)
+    n, shocks = len(of.instruments.kind), Shocks(*map(current().upload, of.shocks))
+    for begin in range(0, n, 7):
+        rows = slice(begin, min(begin + 7, n))
+        out = current().upload(np.full((rows.stop - begin, 11), np.nan, dtype=real))
+        revalue(of.instruments, of.market, shocks, prepared, slice(20, 31), out, rows)
+        assert (current().download(out) == whole[rows, 20:31]).all()
+    for wrong in (slice(0, 6), slice(3, 10), slice(7, 21)):
+        with pytest.raises(ValueError, match=f"rows names {wrong.start} to {wrong.stop} of {n}; expected a tile of 7"):
+            revalue(of.instruments, of.market, shocks, prepared, slice(0, 1), np.empty((7, 1)), wrong)
+
+
+def test_rows_of_the_reference():
+    of = book(np.random.default_rng(5), 20, american=True, years=(0.5,))
+    prepared = cpu_reference.prepare(of.instruments, of.market, of.shocks)
+    whole = expected(of, prepared, slice(None))
+    out = np.full((9, 20), np.nan)
+    cpu_reference.revalue(of.instruments, of.market, of.shocks, prepared, slice(None), out, slice(4, 13))
+    assert (out == whole[4:13]).all()
+
+
+TODAY = {
+    "European": {},
+    "normal": {"normal": True},
+    "American": {**SHORT},
+    "American, rates": {**SHORT, "rates": 0.003},
+    "American, positions roll": {**SHORT, "roll": True},
+    "American, sticky strike": {**SHORT, "sticky": True},
+}
+
+
+def compare_today(of, what):
+    """Today's prices against the reference's; inverse futures and fx have no part in them."""
+    got = prepare(of.instruments, of.market, of.shocks)
+    right = cpu_reference.prepare(of.instruments, of.market, of.shocks)
+    assert got.price.dtype == np.float64
+    assert got.premium.keys() == right.premium.keys()
+    assert all(len(p.direct) == len(right.premium[key].direct) for key, p in got.premium.items())
+    strike = np.nan_to_num(np.abs(of.instruments.strike))
+    error = np.abs(got.price - right.price) / np.maximum(abs(of.market.spot), strike)
+    for name, rows, budget in (
+        ("European", ~of.instruments.american, EUROPEAN),
+        ("American", of.instruments.american, AMERICAN),
+    ):
+        if rows.any():
+            print(f"{what}: {name}: largest error {error[rows].max():.2g}")
+            spend(f"prepare, {name}", current().name, float(error[rows].max()), budget)
+
+
+@pytest.mark.parametrize("name", TODAY)
+def test_prices_of_today(name, host):
+    compare_today(book(np.random.default_rng(2), 30, **TODAY[name]), name)
+
+
+def test_prices_of_today_without_a_fit_are_the_references(host):
+    """Dividends above rates that are below 0: exercise between two boundaries, which no fit covers."""
+    of = book(np.random.default_rng(2), 4, american=True, years=(2.0,), strikes=2, vol=0.1)
+    today = of.market.today._replace(rate=np.full(2, -0.005), forward=of.market.spot * np.exp([0.015 * 2.0, 0.0]))
+    market = of.market._replace(today=today, horizon=today)
+    still = Shocks(*(np.repeat(column, 4, axis=-1) for column in unchanged(market)))
+    of = of._replace(market=market, shocks=still)
+    assert any(p.direct.all() for p in prepare(of.instruments, market, still).premium.values())
+    compare_today(of, "two boundaries")
+
+
+def test_many_underlyings_are_prepared_as_each_alone(host):
+    """Only fits' last digits may depend on what they are made with."""
+    some = [
+        book(np.random.default_rng(seed), 10, strikes=3, **case)
+        for seed, case in enumerate((SHORT, {}, {**SHORT, "roll": True, "spot": 40.0}, {**SHORT, "rates": 0.003}))
+    ]
+    together = prepare_all([Request(*of) for of in some])
+    for of, one in zip(some, together, strict=True):
+        alone = prepare(*of)
+        assert one.premium.keys() == alone.premium.keys()
+        np.testing.assert_allclose(one.price, alone.price, rtol=1e-12, atol=1e-10 * of.market.spot)
+    assert [len(one.premium) for one in together] == [4, 0, 4, 4]
+    assert prepare_all([]) == []
+
+
+def test_a_fit_with_the_kernels_boundaries(compiler):
+    """Fit, boundaries and prices by kernels; elsewhere in this folder the reference finds the boundaries."""
+    of = book(np.random.default_rng(3), 3, american=True, years=(0.5,), strikes=2, own_vol=False)
+    puts = (of.instruments.sign < 0) | ~of.instruments.american
+    of = of._replace(instruments=of.instruments.cut(np.flatnonzero(puts)))
+    with use(HostDevice()) as device:
+        compare_today(of, "boundaries of the kernels")
+        assert {"solve_boundary", "integrate"} <= set(device.launches)
+
+
+def test_what_is_the_same_for_all_is_copied_once(host, monkeypatch):
+    sent = []
+    monkeypatch.setattr(host, "upload", lambda array: sent.append(array.shape) or np.ascontiguousarray(array))
+    column, row = np.arange(3.0)[:, None], np.arange(4.0)
+    for array in (column + row, np.broadcast_to(column, (3, 4)), np.broadcast_to(row, (3, 4)), row, np.zeros((0, 4))):
+        got = cuda.to_device(array)
+        assert got.flags.c_contiguous
+        assert (got == array).all()
+        assert got.shape == array.shape
+    assert sent[:4] == [(3, 4), (3, 1), (1, 4), (4,)]
+
+
 def test_missing_premium_is_european(host):
     of = book(np.random.default_rng(6), 20, **SHORT)
     prepared = cpu_reference.prepare(of.instruments, of.market, of.shocks)._replace(premium={})
@@ -327,21 +440,28 @@ def test_scenarios_without_a_fit_are_priced_by_the_reference(host):
     assert np.abs(got - right).max() <= 1e-8
 
 
-def test_nothing_happens(host):
-    """Without a shock the profit and loss is rounding."""
-    of = book(np.random.default_rng(9), 3, american=True, years=(0.5,))
-    today = of.market.today
-    still = Shocks(
-        np.full(3, of.market.spot),
-        np.full(3, of.market.fx),
-        np.repeat(today.forward[:, None], 3, axis=1),
-        np.repeat(today.rate[:, None], 3, axis=1),
-        np.ones((len(today.years), 3)),
+def unchanged(market):
+    """One scenario in which nothing happens."""
+    today = market.today
+    return Shocks(
+        np.array([market.spot]),
+        np.array([market.fx]),
+        today.forward[:, None],
+        today.rate[:, None],
+        np.ones((len(today.years), 1)),
     )
-    of = of._replace(shocks=still)
-    prepared = cpu_reference.prepare(of.instruments, of.market, of.shocks)
-    for real, size in ((np.float64, 1e-11), (np.float32, 1e-3)):
-        assert np.abs(actual(of, prepared, slice(None), real)).max() <= size
+
+
+@pytest.mark.parametrize("backend", [cpu_reference, cuda])
+def test_nothing_happens(host, backend):
+    """Without a shock the profit and loss is rounding: in float32, of the time value."""
+    of = book(np.random.default_rng(9), 3, american=True, years=(0.5,))
+    of = of._replace(shocks=Shocks(*(np.repeat(column, 3, axis=-1) for column in unchanged(of.market))))
+    prepared = backend.prepare(of.instruments, of.market, of.shocks)
+    strike = np.nan_to_num(of.instruments.strike)
+    unit = (np.maximum(strike, of.market.spot) * of.market.fx * of.instruments.multiplier)[:, None]
+    for real, size in ((np.float64, 1e-14), (np.float32, FLOAT)):
+        assert (np.abs(actual(of, prepared, slice(None), real)) <= size * unit).all()
 
 
 def test_no_surface(host):

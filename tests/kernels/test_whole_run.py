@@ -9,7 +9,7 @@ from oracle import books
 from oracle.files import write_book
 
 import cpu_reference
-from gpu_var import cuda
+from gpu_var import cuda, engine
 from gpu_var.cli import main
 
 CASES = {
@@ -47,6 +47,17 @@ def test_the_margins_of_the_reference(host, tmp_path, case):
     facts = json.loads((gpu / "run.json").read_text())
     assert facts["backend"] == "cuda"
     assert facts["device"] == host.name
+
+
+def test_what_is_prepared_together_does_not_matter(host, tmp_path, monkeypatch):
+    folder = write_book(tmp_path / "book", books.world(), books.config(allow_unshocked=["iv:CRASH"]))
+    together = run(folder, tmp_path / "together", "--backend", "cuda")
+    monkeypatch.setattr(engine, "PREPARED_BYTES", 1)
+    monkeypatch.setattr(cuda, "batch_bytes", lambda: 1)
+    single = run(folder, tmp_path / "single", "--backend", "cuda")
+    want, got = numbers(together, "margin")[0], numbers(single, "margin")[0]
+    for column in want:
+        np.testing.assert_allclose(got[column], want[column], rtol=1e-9, err_msg=column)
 
 
 def test_float32_is_near_and_named(host, tmp_path):

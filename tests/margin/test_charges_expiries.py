@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from margin.charge_books import measure
 
-from gpu_var.engine import cells_of
+from gpu_var.cells import cells_of
 from gpu_var.margin.addons import EXPIRIES, expiry_bucket, expiry_columns, sensitivities
 from gpu_var.tables.book import NO_EXPIRY
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpu_var.engine import Cells
+from gpu_var.cells import Cells
 from gpu_var.margin.scan.credits import inter_commodity
 from gpu_var.margin.scan.spreads import Pools, days_to, delivery, form, inter_month, pools, tier_of
 from gpu_var.tables.book import NO_EXPIRY

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from cpu_reference.price import Valuation
 from cpu_reference.types import FUTURE, OPTION, PERPETUAL, SPOT, Instruments, Market, Maturities, Smile
-from gpu_var.engine import Cells
+from gpu_var.cells import Cells
 from gpu_var.margin.scan.contingencies import (
     basis,
     basis_shocks,

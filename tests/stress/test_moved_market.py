@@ -11,6 +11,7 @@ from oracle.files import write_book
 from cpu_reference.types import FUTURE, OPTION, PERPETUAL, SPOT
 from gpu_var import engine
 from gpu_var.backend import load_backend
+from gpu_var.cells import cells_of
 from gpu_var.market.checks import load
 from gpu_var.market.state import underlyings
 from gpu_var.scenarios.model import ScenarioSet
@@ -42,7 +43,7 @@ def one_of_each(book):
 def profit(book, config, factors, parts, shock):
     """(n_instruments, k) of one contract each, by the engine."""
     probe = ScenarioSet("stress.probe", [str(i) for i in range(len(shock))], shock, 0, ranked=False)
-    out = engine.revalue(book, config, factors, parts, [probe], engine.cells_of(book), CPU, 1)
+    out = engine.revalue(book, config, factors, parts, [probe], cells_of(book), CPU, 1)
     return out.pnl[probe.model]
 
 

@@ -12,7 +12,7 @@ from cpu_reference.price import Valuation
 from cpu_reference.smile import smile_variance
 from cpu_reference.types import FUTURE, OPTION, PERPETUAL, Instruments, Market, Shocks
 from gpu_var.backend import Backend
-from gpu_var.engine import Cells
+from gpu_var.cells import Cells
 from gpu_var.engine_scan import Part, Pass, revalue_passes
 from gpu_var.margin.scan.grid import Grid, price_levels, price_moves, vol_growth, vol_step
 from gpu_var.margin.scan.result import RiskArrays

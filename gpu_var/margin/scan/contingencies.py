@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from cpu_reference import Valuation
 from cpu_reference.types import FUTURE, OPTION, PERPETUAL, SPOT, Shocks
-from gpu_var.engine import Cells
+from gpu_var.cells import Cells
 from gpu_var.margin.addons import delta_per_contract
 from gpu_var.market.curves import years_to
 from gpu_var.market.state import Underlying

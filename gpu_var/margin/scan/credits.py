@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from gpu_var.engine import Cells
+from gpu_var.cells import Cells
 from gpu_var.tables.book import F8
 from gpu_var.tables.config_spreads import InterCommodity
 

@@ -8,7 +8,7 @@ from scipy.sparse import csr_array
 from cpu_reference.price import Valuation
 from cpu_reference.types import OPTION
 from gpu_var.backend import Backend
-from gpu_var.engine import Cells
+from gpu_var.cells import Cells
 from gpu_var.margin.scan.arrays import risk_arrays
 from gpu_var.margin.scan.contingencies import basis_shocks, contingencies, held_positions
 from gpu_var.margin.scan.credits import inter_commodity

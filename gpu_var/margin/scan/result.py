@@ -16,7 +16,7 @@ class RiskArrays:
     grid's volatility moves then shift.
     """
 
-    cell: I8  # (n_groups,) row of engine.Cells
+    cell: I8  # (n_groups,) row of `Cells`
     expiry: I8  # (n_groups,) microseconds since 1970 UTC, NO_EXPIRY for spot and perpetuals
     pnl: F8  # (n_groups, n_scenarios) without the scenarios' weights
     value: F8  # (n_groups,) what options and spot are worth today; futures and perpetuals 0

@@ -1,0 +1,105 @@
+"""Cells and what they hold, against a walk over the positions one by one; counted and sorted alike."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import cpu_reference
+from gpu_var import cells
+from gpu_var.tables.book import Positions
+
+positions = st.dictionaries(
+    st.tuples(st.integers(0, 6), st.integers(0, 19)), st.sampled_from([0.0, 1.0, -2.5]), max_size=60
+)
+
+
+def book_of(held, n_accounts, owner):
+    """A book as far as cells look at it; `owner` is each instrument's underlying."""
+    rows = sorted(held)
+    return SimpleNamespace(
+        accounts=SimpleNamespace(house=np.zeros(n_accounts, np.bool_)),
+        underlyings=SimpleNamespace(spot=np.ones(4)),
+        instruments=SimpleNamespace(kind=np.zeros(len(owner)), underlying=np.array(owner, dtype=np.int32)),
+        positions=Positions(
+            np.array([a for a, _ in rows], dtype=np.int32),
+            np.array([i for _, i in rows], dtype=np.int32),
+            np.array([held[key] for key in rows], dtype=np.float64),
+        ),
+    )
+
+
+def parts_of(owner, held, rng):
+    """The underlyings held, their instruments in an order of their own."""
+    wanted = sorted({i for (_, i), quantity in held.items() if quantity})
+    return [
+        SimpleNamespace(position=u, row=rng.permutation([i for i in wanted if owner[i] == u]))
+        for u in sorted({owner[i] for i in wanted})
+    ]
+
+
+@pytest.fixture(params=["counting", "sorting"])
+def way(request, monkeypatch):
+    monkeypatch.setattr(cells, "_FEW", 1 if request.param == "counting" else 1 << 40)
+    monkeypatch.setattr(cells, "_SPARSE", 1 << 40 if request.param == "counting" else 0)
+
+
+@given(held=positions, owner=st.lists(st.integers(0, 3), min_size=20, max_size=20), size=st.integers(1, 9))
+@settings(max_examples=60, deadline=None)
+def check(held, owner, size):
+    book = book_of(held, 7, owner)
+    found = cells.cells_of(book)
+    some = [(account, i, held[account, i]) for account, i in sorted(held) if held[account, i]]
+    pairs = sorted({(owner[i], account) for account, i, _ in some})
+    assert list(zip(found.underlying.tolist(), found.account.tolist(), strict=True)) == pairs
+    assert [pairs[c] for c in found.of_position] == [(owner[i], account) for account, i, _ in some]
+    assert (found.account.dtype, found.underlying.dtype, found.of_position.dtype) == (np.int32, np.int32, np.int64)
+
+    parts = parts_of(owner, held, np.random.default_rng(size))
+    holders = cells.Holders(book, found, parts, size)
+    for part in parts:
+        place = {int(row): at for at, row in enumerate(part.row)}
+        base = [u for u, _ in pairs].index(part.position)
+        tiles = cpu_reference.upload_tiles(*holders.of(part))
+        assert len(tiles) == -(-len(part.row) // size)
+        for t, tile in enumerate(tiles):
+            expected = sorted(
+                (pairs.index((part.position, account)) - base, place[i] % size, quantity)
+                for account, i, quantity in some
+                if owner[i] == part.position and place[i] // size == t
+            )
+            cell = np.repeat(tile.cell, np.diff(tile.start))
+            assert list(zip(cell.tolist(), tile.instrument.tolist(), tile.quantity.tolist(), strict=True)) == expected
+            assert (np.diff(tile.cell) > 0).all()
+            assert tile.start[0] == 0
+
+
+def test_cells_and_holdings(way):
+    check()
+
+
+def test_many_positions_are_counted_and_few_are_sorted_alike(monkeypatch):
+    rng = np.random.default_rng(0)
+    owner = rng.integers(0, 4, 3000).tolist()
+    keys = np.unique(rng.integers(0, 50 * 3000, 20_000))
+    quantities = rng.integers(-3, 4, len(keys)).tolist()
+    held = {divmod(int(key), 3000): float(q) for key, q in zip(keys, quantities, strict=True)}
+    book, parts = book_of(held, 50, owner), parts_of(owner, held, rng)
+    counted = cells.cells_of(book)
+    first = cells.Holders(book, counted, parts, 256)
+    monkeypatch.setattr(cells, "_FEW", 1 << 40)
+    monkeypatch.setattr(cells, "_SPARSE", 0)
+    by_sorting = cells.cells_of(book)
+    for a, b in zip(vars(counted).values(), vars(by_sorting).values(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    second = cells.Holders(book, by_sorting, parts, 256)
+    for part in parts:
+        monkeypatch.setattr(cells, "_FEW", 4096)
+        monkeypatch.setattr(cells, "_SPARSE", 8)
+        one = first.of(part)
+        monkeypatch.setattr(cells, "_FEW", 1 << 40)
+        other = second.of(part)
+        for a, b in zip((*one.holdings, one.first), (*other.holdings, other.first), strict=True):
+            np.testing.assert_array_equal(a, b)
