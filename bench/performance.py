@@ -81,6 +81,7 @@ def write(out: Path, bench: dict[str, Any], field: dict[str, Any] | None, device
         seconds=seconds,
         one_thread=one_thread,
         span=span,
+        amount=amount,
         unit=UNIT,
         plots=PLOTS,
     )
@@ -97,9 +98,12 @@ def save(figure: Any, path: Path) -> None:
 
 def span(of: dict[str, Any] | None) -> str:
     """`1.52 s (1.39 to 1.58, 20 runs)` of a timing of the field; a dash for none."""
-    if of is None:
-        return "–"
-    return f"{of['median']:.3g} s ({of['low']:.3g} to {of['high']:.3g}, {of['runs']} runs)"
+    return "–" if of is None else seconds({"seconds": of})
+
+
+def amount(value: float) -> str:
+    """`30 million` a second, or `1.16 s` of a whole process."""
+    return rate(value) if value >= 1000 else f"{value:.3g} s"
 
 
 def throughput(bench: dict[str, Any]) -> Any:

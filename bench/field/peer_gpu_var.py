@@ -17,8 +17,14 @@ request = json.loads(Path(sys.argv[1]).read_text())
 threads = request["threads"]
 gv.run  # noqa: B018 - what is imported on first use is no part of the reading
 imported = time.perf_counter()
-config = gv.Config.load(Path(request["book"]) / "margin.toml")
-book = gv.read_book(request["book"])
+
+
+def read(folder: str) -> tuple[gv.Book, gv.Config]:
+    """A book and its configuration."""
+    return gv.read_book(folder), gv.Config.load(Path(folder) / "margin.toml")
+
+
+book, config = read(request["book"])
 started = time.perf_counter()
 
 reply = {
@@ -36,12 +42,24 @@ if request["task"] == "answer":
         np.ascontiguousarray(run.pnl["fhs"]).tofile(stream)
 elif request["task"] == "time":
     stage: list[float] = []
+    without: list[tuple[float, float]] = []
+    short = read(request["without"]) if "without" in request else None
 
     def work() -> None:
         stage.append(gv.run(book, config, backend="cpu", threads=threads).timings["revalue"])
 
-    reply["seconds"], reply["cpu"] = timed(work, request["runs"], request["seconds"])
-    reply["revalue"] = stage[-len(reply["seconds"]) :]
+    def rest() -> None:
+        """The same of a few scenarios, in turn with the other: what is left of the difference is revaluation."""
+        if short is not None:
+            begin, spent = time.perf_counter(), time.process_time()
+            gv.run(*short, backend="cpu", threads=threads)
+            without.append((time.perf_counter() - begin, time.process_time() - spent))
+
+    reply["seconds"], reply["cpu"] = timed(work, request["runs"], request["seconds"], rest)
+    runs = len(reply["seconds"])
+    reply["revalue"] = stage[-runs:]
+    if short is not None:
+        reply["without"], reply["without_cpu"] = map(list, zip(*without[-runs:], strict=True))
 else:
     run = gv.run(book, config, backend="cpu", threads=threads)
     reply["pnl"] = run.pnl["fhs"][0].tolist()

@@ -3,7 +3,8 @@ every peer's own environment.
 
 Request: `task` ("answer", "time" or "whole"), `case` (path of the case), `threads`, `reply` (path to write); for
 "answer" `matrix` (path to write: base prices of the options, then the P&L of one contract of each option in each
-scenario, options outermost, native float64); for "time" `runs` and `seconds`, the most of each.
+scenario, options outermost, native float64); for "time" `runs` and `seconds`, the most of each (and, for gpu-var
+alone, `without`, a book of few scenarios).
 
 Reply: `peer`, `version`, `python`, `import_s`, `start_s` (reading the case, making the peer's objects), `peak_mb`, and
 for "time" `seconds` and `cpu` (lists; one revaluation of the book in all scenarios each), for "whole" `pnl` (of the
@@ -89,8 +90,13 @@ def serve(peer: Peer) -> None:
     Path(request["reply"]).write_text(json.dumps(reply))
 
 
-def timed(work: Callable[[], object], runs: int, seconds: float) -> tuple[list[float], list[float]]:
-    """Seconds and CPU seconds of each of so many runs, fewer where they are long; a first one counts if it is alone."""
+def timed(
+    work: Callable[[], object], runs: int, seconds: float, rest: Callable[[], object] = lambda: None
+) -> tuple[list[float], list[float]]:
+    """Seconds and CPU seconds of each of so many runs, fewer where they are long; a first one counts if it is alone.
+
+    `rest` is called after each and is not in its time.
+    """
     out: list[float] = []
     cpu: list[float] = []
     begun = time.perf_counter()
@@ -99,6 +105,7 @@ def timed(work: Callable[[], object], runs: int, seconds: float) -> tuple[list[f
         work()
         out.append(time.perf_counter() - begin)
         cpu.append(time.process_time() - spent)
+        rest()
     return out[1:] or out, cpu[1:] or cpu
 
 

@@ -9,6 +9,7 @@ else the machine does falls on all alike. What is measured and what the JSON hol
 
 import argparse
 import json
+import math
 import os
 import platform
 import shutil
@@ -39,20 +40,26 @@ SHORT = 10
 """Scenarios of the run that is taken off a process's time: start-up, reading and building are the same in both."""
 ANSWER = {"european": 100_000, "american": 3_000}
 """Revaluations that are compared one by one."""
+PAIRS = 5
+"""Calls of our API, long and short in turn, for each run asked for: a call takes a tenth of a second."""
 
 
 @dataclass(frozen=True)
 class Limits:
     """How long to measure."""
 
-    runs: int  # of each measurement, at most
-    seconds: float  # of each measurement, after which no further run is begun
+    runs: int  # of each measurement
+    seconds: float  # for all runs of revaluations inside a process: fewer scenarios where they would take longer
     longest: float  # seconds: a whole process that would take longer is not run
 
 
 def net_rate(work: int, net: dict[str, Any]) -> float | None:
-    """Revaluations a second of a difference of times; None where the difference is within its own spread."""
-    return work / net["median"] if net["median"] > 2.0 * (net["high"] - net["low"]) else None
+    """Revaluations a second of a difference of times; None where the difference is not known to a quarter.
+
+    A median's 95 % interval is ±1.57 times the distance of the quartiles over √runs (McGill, Tukey and Larsen 1978).
+    """
+    within = 1.57 * (net["upper"] - net["lower"]) / math.sqrt(net["runs"])
+    return work / net["median"] if within < 0.25 * net["median"] else None
 
 
 class Inputs:
@@ -81,11 +88,11 @@ class Inputs:
 
 def summary(seconds: list[float]) -> dict[str, Any]:
     """Median and quartiles."""
-    low, _, high = statistics.quantiles(seconds, n=4, method="inclusive") if len(seconds) > 1 else seconds * 3
+    lower, _, upper = statistics.quantiles(seconds, n=4, method="inclusive") if len(seconds) > 1 else seconds * 3
     return {
         "median": statistics.median(seconds),
-        "low": low,
-        "high": high,
+        "lower": lower,
+        "upper": upper,
         "least": min(seconds),
         "runs": len(seconds),
     }
@@ -172,29 +179,31 @@ def compare(
 def revaluations(row: Row, full: Inputs, short: Inputs, answer: Inputs, out: dict[str, Any], limits: Limits) -> None:
     """Time the revaluations inside the process; of fewer scenarios where all would take too long."""
     scratch, timeout = full.folder.parent, limits.longest + 300
+    allowed = 2 * limits.seconds  # the estimates below are of one run
     if row.script == "peer_gpu_var.py":
-        request = {"runs": limits.runs, "seconds": limits.seconds}
-        long = call(row, full.request(row, "time", **request), scratch, timeout).reply
-        out["call"], out["stages"] = summary(long["seconds"]), {"revalue": summary(long["revalue"])}
-        if full.case["exercise"] == "american":  # its premiums are fitted once a book, and that is revaluation, too
-            out["net"], out["net_cpu"] = out["call"], statistics.median(long["cpu"])
+        european = full.case["exercise"] == "european"
+        request = {"runs": limits.runs, "seconds": allowed}
+        if european:
+            request |= {"runs": PAIRS * limits.runs, "without": str(short.book)}
+        reply = call(row, full.request(row, "time", **request), scratch, timeout).reply
+        out["call"], out["stages"] = summary(reply["seconds"]), {"revalue": summary(reply["revalue"])}
+        if european:
+            out["net"] = summary([a - b for a, b in zip(reply["seconds"], reply["without"], strict=True)])
+            out["net_cpu"] = statistics.median(a - b for a, b in zip(reply["cpu"], reply["without_cpu"], strict=True))
+            out["rate"] = net_rate(full.work - short.work, out["net"])
+        else:  # premiums of early exercise are fitted once a book, and that is revaluation, too
+            out["net"], out["net_cpu"] = out["call"], statistics.median(reply["cpu"])
             out["rate"] = full.work / out["net"]["median"]
-            return
-        brief = call(row, short.request(row, "time", **request), scratch, timeout).reply
-        base = statistics.median(brief["seconds"])
-        out["net"] = summary([s - base for s in long["seconds"]])
-        out["net_cpu"] = statistics.median(long["cpu"]) - statistics.median(brief["cpu"])
-        out["rate"] = net_rate(full.work - short.work, out["net"])
         return
     probe = call(row, answer.request(row, "time", runs=1, seconds=0), scratch, timeout).reply["seconds"][0]
     estimate = probe / answer.work * full.work
     used = full
-    if estimate > limits.seconds / 3:
+    if estimate * limits.runs > limits.seconds:
         options = len(full.case["options"]["strike"])
         count = max(SHORT, int(limits.seconds / limits.runs * answer.work / probe / options))
         used = Inputs(cases.cut(full.case, count), scratch / "some", [])
         out["note"] = f"revaluations timed in {count} scenarios"
-    reply = call(row, used.request(row, "time", runs=limits.runs, seconds=limits.seconds), scratch, timeout).reply
+    reply = call(row, used.request(row, "time", runs=limits.runs, seconds=allowed), scratch, timeout).reply
     out["net"], out["net_cpu"] = summary(reply["seconds"]), statistics.median(reply["cpu"])
     out["rate"] = used.work / out["net"]["median"]
     if estimate > limits.longest:
@@ -213,28 +222,22 @@ def whole_processes(
     """Whole processes in rounds, from start to end: in all scenarios and, where that is the only way, in a few."""
     long: dict[str, list[Ended]] = {row.key: [] for row in present}
     brief: dict[str, list[Ended]] = {row.key: [] for row in present}
-    spent = dict.fromkeys(long, 0.0)
 
     def once(row: Row) -> None:
         timeout = limits.longest + 300
-        ended = call(row, full.request(row, "whole"), folder, timeout)
-        long[row.key].append(ended)
-        spent[row.key] += ended.seconds
+        long[row.key].append(call(row, full.request(row, "whole"), folder, timeout))
         if not row.timed:
             brief[row.key].append(call(row, short.request(row, "whole"), folder, timeout))
-            spent[row.key] += brief[row.key][-1].seconds
 
     def wanted(row: Row) -> bool:
-        if "a whole run would take" in (out[row.key]["note"] or ""):
-            return False
-        done = len(long[row.key])
-        return done < limits.runs and (done < 3 or spent[row.key] < limits.seconds)
+        return "a whole run would take" not in (out[row.key]["note"] or "")
 
     for number in range(limits.runs):
         for row in present:
             if wanted(row):
                 attempt(row, f"whole process {number + 1}", lambda row=row: once(row))
-    expected = next((ended.reply["pnl"] for key in long for ended in long[key][:1] if "pnl" in ended.reply), None)
+    first = [ended[0].reply for ended in long.values() if ended]
+    expected = next((reply["pnl"] for reply in first if "var" in reply), None)  # run.json has no P&L
     for row in present:
         if out[row.key]["status"] == "ok" and long[row.key]:
             finish(row, full, short, out[row.key], long[row.key], brief[row.key], expected)
@@ -255,11 +258,11 @@ def finish(
     out["peak_mb"] = max(ended.peak_mb for ended in long)
     reply = long[-1].reply
     if brief and full.case["exercise"] == "european":
-        base = statistics.median(ended.seconds for ended in brief)
-        out["net"] = summary([ended.seconds - base for ended in long])
-        out["net_cpu"] = out["whole_cpu"] - statistics.median(ended.cpu for ended in brief)
+        pairs = list(zip(long, brief, strict=True))
+        out["net"] = summary([a.seconds - b.seconds for a, b in pairs])
+        out["net_cpu"] = statistics.median(a.cpu - b.cpu for a, b in pairs)
         out["rate"] = net_rate(full.work - short.work, out["net"])
-        out["start_up"] = base
+        out["start_up"] = statistics.median(b.seconds for b in brief)
     elif out["net"] is not None and out["note"] is None:
         out["start_up"] = out["whole"]["median"] - (out["call"] or out["net"])["median"]
     if row.script == "gpu-var run":
@@ -297,12 +300,15 @@ def main(arguments: list[str] | None = None) -> int:
     keys = [row.key for row in rows()]
     parser.add_argument("--cases", nargs="+", choices=list(cases.SIZES), default=list(cases.SIZES), metavar="CASE")
     parser.add_argument("--rows", nargs="+", choices=keys, default=keys, metavar="ROW", help=", ".join(keys))
-    parser.add_argument("--runs", type=int, default=20, help="of each measurement, at most")
+    parser.add_argument("--runs", type=int, default=20, help="of each measurement")
     parser.add_argument(
-        "--seconds", type=float, default=60.0, help="after which no further run is begun (but three are made)"
+        "--seconds",
+        type=float,
+        default=60.0,
+        help="for all runs of revaluations; of fewer scenarios where it is too short",
     )
     parser.add_argument(
-        "--longest", type=float, default=240.0, help="a whole process estimated to take longer is left out"
+        "--longest", type=float, default=60.0, help="a whole process estimated to take longer is left out"
     )
     parser.add_argument("--out", type=Path, default=ROOT / "bench" / "results" / "field.json")
     asked = parser.parse_args(arguments)
@@ -317,9 +323,9 @@ def main(arguments: list[str] | None = None) -> int:
     limits = Limits(asked.runs, asked.seconds, asked.longest)
     chosen = [row for row in rows() if row.key in asked.rows]
     result: dict[str, Any] = {
-        "schema": 1,
+        "schema": 2,
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": "python bench/field/run.py " + " ".join(sys.argv[1:] if arguments is None else arguments),
+        "command": ("python bench/field/run.py " + " ".join(sys.argv[1:] if arguments is None else arguments)).rstrip(),
         "machine": machine(),
         "limits": vars(limits),
         "cases": [],

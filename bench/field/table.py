@@ -11,7 +11,7 @@ def seconds(value: dict[str, Any] | None) -> str:
     """A median with its quartiles and the number of runs."""
     if value is None:
         return "–"
-    return f"{value['median']:.3g} ({value['low']:.3g}–{value['high']:.3g}; {value['runs']})"
+    return f"{value['median']:.3g} ({value['lower']:.3g}–{value['upper']:.3g}; {value['runs']})"
 
 
 def rate(value: float | None) -> str:

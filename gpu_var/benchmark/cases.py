@@ -122,7 +122,7 @@ def other_cases(backend: Backend, precision: str = "float64", shrink: int = 1) -
             return np.stack([measured.var, measured.es])
 
         out.append(Case(f"tail of {n:,}", measure, losses.size, {"copy": 8.0}))
-    paths = max(1, (1 << 20) // shrink)
+    paths = max(1, (1 << 18) // shrink)
     for n_paths, n in ((paths, 64), (max(1, paths // 4), 256)):
         root = backend.to_device(np.eye(n) + rng.random((n, n)) / n)
         shock = backend.empty((n_paths, n))

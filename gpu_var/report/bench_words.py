@@ -37,11 +37,16 @@ def seconds(side: dict[str, Any]) -> str:
     if "skipped" in side:
         return f"– ({side['skipped']})"
     of = side["seconds"]
-    spread = f" ({of['lower']:.3g} to {of['upper']:.3g}, {of['runs']} runs)" if of["runs"] > 1 else " (1 run)"
-    return f"{of['median']:.3g} s{spread}"
+    spread = f" ({figure(of['lower'])} to {figure(of['upper'])}, {of['runs']} runs)" if of["runs"] > 1 else " (1 run)"
+    return f"{figure(of['median'])} s{spread}"
 
 
 def one_thread(side: dict[str, Any]) -> str:
     """`2.9 s` of a book on one thread; a dash where it was not measured."""
     of = side.get("fewer_threads", {}).get("1")
-    return "–" if of is None else f"{of['median']:.3g} s"
+    return "–" if of is None else f"{figure(of['median'])} s"
+
+
+def figure(value: float) -> str:
+    """Three figures, `1,010` and `0.0123`."""
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"

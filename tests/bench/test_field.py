@@ -231,7 +231,7 @@ def test_the_driver_measures_and_writes(
     assert here.run.main([*COMMAND, "--seconds", "1", "--out", str(out)]) == 0
     result = json.loads(out.read_text())
     rows = {row["key"]: row for row in result["cases"][0]["rows"]}
-    assert result["schema"] == 1
+    assert result["schema"] == 2
     assert rows["ore_1"]["status"] == "pip: no such package"
     for key in ("gpu_var_api_1", "numpy"):
         assert rows[key]["status"] == "ok"
@@ -257,7 +257,7 @@ def test_another_answer_is_said_and_ends_with_1(
 
 
 def row(key: str, **more: Any) -> dict[str, Any]:
-    one = {"median": 2.0, "low": 1.0, "high": 3.0, "least": 1.0, "runs": 5}
+    one = {"median": 2.0, "lower": 1.0, "upper": 3.0, "least": 1.0, "runs": 5}
     base = {"key": key, "label": key, "threads": 1, "status": "ok", "version": "1", "difference": 1e-9, "rate": 1e6}
     rest = {"net": one, "whole": one, "start_up": 1.0, "peak_mb": 50.0, "lines": {"once": 3, "data": 40}}
     return base | rest | more
@@ -312,8 +312,22 @@ def test_lines_of_input_are_counted(field: SimpleNamespace, case: dict[str, Any]
     assert 20 < script["once"] < 60
 
 
-def test_a_difference_within_its_own_spread_is_no_rate(field: SimpleNamespace) -> None:
-    sound = {"median": 0.2, "low": 0.18, "high": 0.22}
+def test_a_difference_that_is_not_known_to_a_quarter_is_no_rate(field: SimpleNamespace) -> None:
+    # 1.57 · 0.1 / √16 = 0.03925, and a quarter of 0.2 is 0.05; with four runs 0.0785.
+    sound = {"median": 0.2, "lower": 0.15, "upper": 0.25, "runs": 16}
     assert field.run.net_rate(1_000_000, sound) == pytest.approx(5e6)
-    assert field.run.net_rate(1_000_000, sound | {"low": 0.1}) is None
-    assert field.run.net_rate(1_000_000, {"median": -0.1, "low": -0.2, "high": -0.1}) is None
+    assert field.run.net_rate(1_000_000, sound | {"runs": 4}) is None
+    assert field.run.net_rate(1_000_000, sound | {"median": 0.15}) is None
+    assert field.run.net_rate(1_000_000, {"median": -0.1, "lower": -0.1, "upper": -0.1, "runs": 16}) is None
+
+
+def test_our_calls_are_timed_in_turn_with_those_of_few_scenarios(
+    here: SimpleNamespace, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "field.json"
+    assert here.run.main([*COMMAND[:3], "gpu_var_api_1", "--runs", "2", "--out", str(out)]) == 0
+    capsys.readouterr()
+    (row,) = json.loads(out.read_text())["cases"][0]["rows"]
+    assert row["net"]["runs"] == row["call"]["runs"] == 10
+    assert row["whole"]["runs"] == 2
+    assert row["net"]["median"] < row["call"]["median"]

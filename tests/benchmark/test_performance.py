@@ -89,10 +89,10 @@ def test_speed_is_relative_to_one_thread(performance: ModuleType, bench: dict[st
 
 
 def test_the_field_and_a_gpu(performance: ModuleType, bench: dict[str, Any], tmp_path: Path) -> None:
-    whole = {"median": 2.0, "low": 1.9, "high": 2.2, "runs": 5}
+    whole = {"median": 2.0, "lower": 1.9, "upper": 2.2, "runs": 5}
     good = {"key": "gpu_var_api_1", "label": "gpu-var", "version": "9.9", "threads": 1, "status": "ok"}
-    good |= {"difference": 1e-15, "rate": 3e7, "whole": whole, "peak_mb": 170.0}
-    absent = {"key": "ore_1", "label": "ORE", "version": None, "threads": 1, "status": "not installed"}
+    good |= {"difference": 1e-15, "rate": 3e7, "whole": whole, "peak_mb": 170.0, "note": "timed in 3 scenarios"}
+    absent = {"key": "ore_1", "label": "ORE", "version": None, "threads": 1, "status": "not installed", "note": None}
     case = {"name": "european-10x10", "exercise": "european", "options": 10, "scenarios": 10, "rows": [good, absent]}
     claim = {"what": "ratio", "gpu_var": 3e7, "peer": 2e7, "ratio": 1.5, "wanted": 60, "met": False}
     field = {"command": "python bench/field/run.py", "date": "2026-01-01", "cases": [case], "claims": [claim]}
@@ -106,7 +106,8 @@ def test_the_field_and_a_gpu(performance: ModuleType, bench: dict[str, Any], tmp
     text = performance.write(tmp_path, bench, field, [device]).read_text()
     assert "| gpu-var 9.9 | 1 | 1.0e-15 | 30 million | 2 s (1.9 to 2.2, 5 runs) | 170 |" in text
     assert "| ORE  | 1 | not installed | | | |" in text
-    assert "| ratio | 3e+07 | 2e+07 | 1.5 | 60, missed |" in text
+    assert "\ngpu-var: timed in 3 scenarios.\n\n![european-10x10]" in text
+    assert "| ratio | 30 million | 20 million | 1.5 | 60, missed |" in text
     assert "| float64, warm | 2.5 | 4 billion |" in text
     assert (tmp_path / "plots" / "european-10x10.svg").is_file()
 
