@@ -15,7 +15,7 @@ import typer
 
 from gpu_var import __version__
 from gpu_var.batch.errors import RunError, UsageError
-from gpu_var.batch.signals import end_process_within, stoppable
+from gpu_var.batch.signals import end_process_within, last_words, stoppable
 
 DONE, ERROR, BAD_INPUT = 0, 1, 2
 _UNWIND = 1.0  # seconds that the threads of an interrupted run have to finish their tile
@@ -544,13 +544,14 @@ def main(argv: list[str] | None = None) -> int:
     assert request.work is not None
     code = _do(request.work, request.debug)
     if argv is None and code > 128:
+        _remove_spools(code)
         end_process_within(_UNWIND, code)
     return code
 
 
 def _do(work: Callable[[], int], debug: bool) -> int:
     try:
-        with stoppable():
+        with stoppable(), last_words(_remove_spools):
             code = work()
         sys.stdout.flush()
         return code
@@ -563,6 +564,13 @@ def _do(work: Callable[[], int], debug: bool) -> int:
         if message:
             print(message, file=sys.stderr)
         return code
+
+
+def _remove_spools(_code: int) -> None:
+    """Remove what was fetched, for the process may end without unwinding."""
+    files = sys.modules.get("gpu_var.tables.source_files")  # if it is not there, nothing was fetched
+    if files is not None:
+        files.remove_spools()
 
 
 def _outcome(error: BaseException) -> tuple[int, str]:

@@ -13,6 +13,8 @@ from typing import Any
 
 Stamp = tuple[int, int]
 
+_PATIENCE = 1.0  # seconds that a server has to cancel what it does; a signal must end a run soon, whatever it says
+
 
 @dataclass(frozen=True)
 class Part:
@@ -30,6 +32,7 @@ class Spool:
     def __init__(self) -> None:
         self.path = Path(tempfile.mkdtemp(prefix="gpu-var-"))
         self._end = weakref.finalize(self, _remove, self.path, os.getpid())
+        _SPOOLS.add(self)
 
     def remove(self) -> None:
         """Remove the folder now."""
@@ -37,6 +40,15 @@ class Spool:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _borrowed, (self.path,)  # a copy in another process does not own the folder
+
+
+_SPOOLS: "weakref.WeakSet[Spool]" = weakref.WeakSet()
+
+
+def remove_spools() -> None:
+    """Remove what was fetched: for a process that is ended where it stands."""
+    for spool in list(_SPOOLS):
+        spool.remove()
 
 
 class SpoolError(OSError):
@@ -48,8 +60,12 @@ class SpoolError(OSError):
 
 
 def _remove(path: Path, owner: int) -> None:
-    if os.getpid() == owner:  # a forked child leaves it to its parent
+    if os.getpid() != owner:  # a forked child leaves it to its parent
+        return
+    for _ in range(3):  # a thread that fetches may have put another file there meanwhile
         shutil.rmtree(path, ignore_errors=True)
+        if not path.exists():
+            return
 
 
 def _borrowed(path: Path) -> Spool:
@@ -85,12 +101,19 @@ class Halt:
         self._cancel: Callable[[], object] | None = None
 
     def call(self) -> None:
-        """Stop: what runs is cancelled, and nothing more is begun."""
+        """Stop: what runs is cancelled, and nothing more is begun. Returns soon, whenever the server answers."""
         self._called.set()
         cancel = self._cancel
-        if cancel is not None:
+        if cancel is None:
+            return
+
+        def ask() -> None:
             with contextlib.suppress(Exception):  # it may have ended meanwhile
                 cancel()
+
+        asking = threading.Thread(target=ask, name="gpu-var-cancel", daemon=True)
+        asking.start()
+        asking.join(_PATIENCE)
 
     def check(self) -> None:
         """Raise `HaltedError` once the halt is called."""
