@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 from kernels.budget import resources, table
 from kernels.host.device import HostDevice
+from kernels.host.separate import SeparateDevice
 
 from cpu_reference.exercise import HOST
 from gpu_var.cuda.device import use
@@ -31,6 +32,14 @@ def host(compiler: None, reference_boundaries: None) -> Iterator[HostDevice]:
     """The plain host device, in use."""
     with use(HostDevice()) as device:
         assert isinstance(device, HostDevice)
+        yield device
+
+
+@pytest.fixture
+def separate(compiler: None, reference_boundaries: None) -> Iterator[SeparateDevice]:
+    """The host device whose arrays mix with NumPy's as little as CuPy's do, in use: for whole runs."""
+    with use(SeparateDevice()) as device:
+        assert isinstance(device, SeparateDevice)
         yield device
 
 

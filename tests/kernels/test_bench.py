@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from kernels.host.device import HostDevice
+from kernels.host.separate import SeparateDevice
 
 from gpu_var import cuda
 from gpu_var.benchmark import functions, plan
@@ -28,7 +29,7 @@ def test_each_case_launches(host: HostDevice) -> None:
     assert {"correlate", "normals", "filter_ewma"} <= set(host.launches)
 
 
-def test_a_small_house_on_both_backends(host: HostDevice) -> None:
+def test_a_small_house_on_both_backends(separate: SeparateDevice) -> None:
     whole = h.house(60, 40, 8, 200, underlyings=2)
     sample = h.in_scenarios(h.of_accounts(whole, 5), 30)
     expected = h.run(sample, "cpu", 1)

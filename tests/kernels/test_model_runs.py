@@ -11,7 +11,7 @@ from gpu_var.cuda.device import current
 from gpu_var.scenarios.model import measures
 
 
-def test_sub_samples_are_measured_to_the_same_bits(host):
+def test_sub_samples_are_measured_to_the_same_bits(separate):
     losses = np.random.default_rng(0).standard_t(3, (7, 301))
     wide = current().upload(np.hstack([losses, losses]))[:, :301]  # rows lie apart, as a batch's models do
     for samples in (1, 2, 7):
@@ -21,7 +21,7 @@ def test_sub_samples_are_measured_to_the_same_bits(host):
             np.testing.assert_array_equal(got, want)
 
 
-def test_the_margins_of_the_reference(host, tmp_path):
+def test_the_margins_of_the_reference(separate, tmp_path):
     fhs = {"lookback": 20, "volatility": "absolute", "horizon": "overlapping", "correlation_scaling": True}
     folder = write_book(tmp_path / "book", books.crypto(), books.config(fhs=fhs, holding_period_days=3))
     with (folder / "margin.toml").open("a") as file:

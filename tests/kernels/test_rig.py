@@ -1,6 +1,7 @@
 """The host rig runs CUDA as written, and catches what is planted."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 from kernels.host.build import BuildError, build
 from kernels.host.device import HostDevice, SanitizerError
+from kernels.host.separate import SeparateDevice
 
 from gpu_var.cuda import device as cuda
 
@@ -27,6 +29,39 @@ def total(device: HostDevice, function: str, n: int = 64) -> float:
 def test_a_sound_kernel_runs_in_every_build(kind: str) -> None:
     assert total(HostDevice(kind, PLANTED), "sum") == 64 * 65 / 2
     assert total(HostDevice(kind, PLANTED), "sum", n=50) == 50 * 51 / 2
+
+
+def test_launches_of_several_threads_do_not_meet() -> None:
+    device = HostDevice(folder=PLANTED)
+    total(device, "sum")
+    with ThreadPoolExecutor(8) as pool:
+        sums = list(pool.map(lambda n: total(device, "sum", n), range(1, 65)))
+    assert sums == [n * (n + 1) / 2 for n in range(1, 65)]
+
+
+def test_arrays_apart_from_the_hosts_mix_with_none_of_them() -> None:
+    device = SeparateDevice(folder=PLANTED)
+    host = np.arange(3.0)
+    array = device.upload(host)
+    host[0] = 7.0
+    assert (device.download(array + 1.0) == [1.0, 2.0, 3.0]).all()
+    assert (device.download(-array[1:]) == [-1.0, -2.0]).all()
+    assert float(array.sum()) == 3.0
+    assert np.isnan(device.download(device.xp.empty(2))).all()
+    for mixed in (
+        lambda: array + host,
+        lambda: host * array,
+        lambda: np.asarray(array),
+        lambda: np.stack([array, array]),
+        lambda: np.where(array > 0, array, host),
+        lambda: array.__setitem__(0, host[0:1]),
+        lambda: array[np.array([0, 1])],
+        lambda: device.download(host),
+        lambda: device.upload(array),
+        lambda: bool(array > 0),
+    ):
+        with pytest.raises(TypeError):
+            mixed()
 
 
 def test_missing_barriers_are_a_race() -> None:

@@ -13,7 +13,7 @@ HELD = {
 
 
 @pytest.mark.parametrize("more", ["", "vol_range_in = 'absolute'\nlook_ahead_days = 1\n"])
-def test_the_scan_of_the_reference(host, tmp_path, more):
+def test_the_scan_of_the_reference(separate, tmp_path, more):
     config = gv.Config.load(write(tmp_path, SCAN + more, **HELD) / "margin.toml")
     book = gv.read_book(tmp_path, config)
     cpu, gpu = (gv.run(book, config, backend=backend) for backend in ("cpu", "cuda"))

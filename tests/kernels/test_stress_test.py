@@ -4,14 +4,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from kernels.host.device import HostDevice
+from kernels.host.separate import SeparateDevice
 from stress.stress_books import CRASH, RALLY, file_of, house, stressed
 
 from gpu_var.stress.losses import losses_in
 
 
 @pytest.mark.parametrize(("precision", "digits"), [("float64", 1e-9), ("float32", 1e-5)])
-def test_both_backends(host: HostDevice, tmp_path: Path, precision: str, digits: float) -> None:
+def test_both_backends(separate: SeparateDevice, tmp_path: Path, precision: str, digits: float) -> None:
     folder = house(tmp_path / "book", liquidity="40,0.01,")
     (folder / "instruments.csv").write_text(
         "instrument,kind,underlying,expiry,strike,right,exercise\n"

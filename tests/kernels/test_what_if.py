@@ -10,7 +10,7 @@ from gpu_var.market.checks import load
 
 
 @pytest.mark.parametrize(("make", "precision"), [("crypto", "float64"), ("world", "float64"), ("crypto", "float32")])
-def test_the_answers_of_the_reference(host, tmp_path, make, precision):
+def test_the_answers_of_the_reference(separate, tmp_path, make, precision):
     changes = {"allow_unshocked": ["iv:CRASH"]} if make == "world" else {}
     path = write_book(tmp_path / "book", getattr(books, make)(), books.config(fhs={"lookback": 20}, **changes))
     book, config, factors, _ = load(path)

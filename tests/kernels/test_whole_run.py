@@ -31,7 +31,7 @@ def numbers(out, name):
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_the_margins_of_the_reference(host, tmp_path, case):
+def test_the_margins_of_the_reference(separate, tmp_path, case):
     make, changes = CASES[case]
     folder = write_book(tmp_path / "book", make(), books.config(**{"fhs": {"lookback": 20}} | changes))
     cpu = run(folder, tmp_path / "cpu", "--backend", "cpu")
@@ -46,10 +46,10 @@ def test_the_margins_of_the_reference(host, tmp_path, case):
                 assert other[column].equals(table[column])
     facts = json.loads((gpu / "run.json").read_text())
     assert facts["backend"] == "cuda"
-    assert facts["device"] == host.name
+    assert facts["device"] == separate.name
 
 
-def test_what_is_prepared_together_does_not_matter(host, tmp_path, monkeypatch):
+def test_what_is_prepared_together_does_not_matter(separate, tmp_path, monkeypatch):
     folder = write_book(tmp_path / "book", books.world(), books.config(allow_unshocked=["iv:CRASH"]))
     together = run(folder, tmp_path / "together", "--backend", "cuda")
     monkeypatch.setattr(engine, "PREPARED_BYTES", 1)
@@ -60,7 +60,7 @@ def test_what_is_prepared_together_does_not_matter(host, tmp_path, monkeypatch):
         np.testing.assert_allclose(got[column], want[column], rtol=1e-9, err_msg=column)
 
 
-def test_float32_is_near_and_named(host, tmp_path):
+def test_float32_is_near_and_named(separate, tmp_path):
     folder = write_book(tmp_path / "book", books.crypto(), books.config(fhs={"lookback": 20}))
     double = run(folder, tmp_path / "double", "--backend", "cuda")
     single = run(folder, tmp_path / "single", "--backend", "cuda", "--precision", "float32")
@@ -70,7 +70,7 @@ def test_float32_is_near_and_named(host, tmp_path):
     assert json.loads((single / "run.json").read_text())["precision"] == "float32"
 
 
-def test_auto_takes_the_device_and_resume_refuses_another_backend(host, tmp_path, capsys):
+def test_auto_takes_the_device_and_resume_refuses_another_backend(separate, tmp_path, capsys):
     folder = write_book(tmp_path / "book", books.crypto(), books.config(fhs={"lookback": 20}))
     out = run(folder, tmp_path / "out")
     assert json.loads((out / "run.json").read_text())["backend"] == "cuda"

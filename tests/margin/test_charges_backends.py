@@ -4,7 +4,7 @@ import shutil
 
 import numpy as np
 import pytest
-from kernels.host.device import HostDevice
+from kernels.host.separate import SeparateDevice
 from margin.charge_books import write
 
 from gpu_var.cuda.device import use
@@ -43,7 +43,7 @@ COLUMNS = {
 def test_the_charges_of_the_reference(tmp_path):
     book, config, factors, _ = load(write(tmp_path / "book", CONFIG, **ACCOUNTS))
     want = charges(measured(book, config, factors, backend="cpu", threads=1))
-    with use(HostDevice()):
+    with use(SeparateDevice()):
         found = charges(measured(book, config, factors, backend="cuda", threads=1))
     assert found.keys() == want.keys() == COLUMNS
     for name, amount in want.items():

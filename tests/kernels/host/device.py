@@ -21,6 +21,7 @@ import ctypes
 import struct
 import subprocess
 import tempfile
+import threading
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,9 @@ _SANITIZER = {
     "UBSAN_OPTIONS": "print_stacktrace=1",
     "TSAN_OPTIONS": "halt_on_error=1:exitcode=66",
 }
+
+_STREAM = threading.Lock()
+"""Launches of several threads run one after another, as on one stream."""
 
 
 class SanitizerError(Exception):
@@ -127,12 +131,13 @@ def _call(
     scalars = [np.atleast_1d(a) if isinstance(a, np.generic) else None for a in args]
     pointers = [ctypes.c_void_p(a.ctypes.data if isinstance(a, np.ndarray) else None) for a in args]
     slots = [s.ctypes.data if s is not None else ctypes.addressof(p) for s, p in zip(scalars, pointers, strict=True)]
-    library.cuda_host_launch(
-        function.encode(),
-        *((ctypes.c_uint * 3)(*extent) for extent in size),
-        ctypes.c_size_t(shared_bytes),
-        (ctypes.c_void_p * len(slots))(*slots),
-    )
+    with _STREAM:
+        library.cuda_host_launch(
+            function.encode(),
+            *((ctypes.c_uint * 3)(*extent) for extent in size),
+            ctypes.c_size_t(shared_bytes),
+            (ctypes.c_void_p * len(slots))(*slots),
+        )
 
 
 def _spool(program: Path, function: str, size: list[tuple[int, ...]], shared_bytes: int, args: tuple[Any, ...]) -> None:
