@@ -4,6 +4,8 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -102,8 +104,7 @@ def bench(
         out["no_gpu"] = missing
     out["books"] = []
     for size in sizes:
-        tell(f"a book of {size.instruments:,} instruments")
-        out["books"].append(_book(size, threads, missing is None, out["books"], left, share))
+        out["books"].append(_book(size, threads, missing is None, out["books"], left, share, tell))
     out["wins_from"] = wins_from(out["books"])
     out["verdict"] = verdict(out)
     out["seconds"] = time.perf_counter() - begun
@@ -140,6 +141,7 @@ def _book(
     before: list[dict[str, Any]],
     left: Callable[[], float],
     share: Callable[[str], float],
+    tell: Callable[[str], None],
 ) -> dict[str, Any]:
     """A book on each side, as often as there is time; not at all where there is none for a cold run and a warm one."""
     row: dict[str, Any] = asdict(size) | {"revaluations": size.revaluations}
@@ -149,12 +151,14 @@ def _book(
     row |= {side: {"skipped": f"would take some {_about(expected[side])}"} for side in sides if side not in wanted}
     if not wanted:
         return row
+    book = f"{size.instruments:,} instruments in {size.scenarios:,} scenarios"
+    tell(f"{book}: the book")
     whole = house(size.instruments, size.scenarios, size.accounts, size.positions, size.underlyings)
     ran: dict[str, Ran] = {}
     if "cpu" in wanted:
-        row["cpu"], ran["cpu"] = _cpu(whole, size, threads, share)
+        row["cpu"], ran["cpu"] = _cpu(whole, size, threads, share, lambda n: tell(f"{book}: CPU, run {n}"))
     if "cuda" in wanted:
-        row["cuda"], ran["cuda"] = _cuda(whole, size, threads, share)
+        row["cuda"], ran["cuda"] = _cuda(whole, size, threads, share, lambda n: tell(f"{book}: GPU, run {n}"))
     if len(ran) == 2:
         row["largest_difference"] = _difference(ran["cuda"], ran["cpu"])
     return row
@@ -175,29 +179,37 @@ def _expected(size: Size, before: list[dict[str, Any]], side: str) -> float:
     return float(rates @ [size.underlyings, size.revaluations])
 
 
-def _cpu(whole: House, size: Size, threads: int, share: Callable[[str], float]) -> tuple[dict[str, Any], Ran]:
+def _cpu(
+    whole: House, size: Size, threads: int, share: Callable[[str], float], begin: Callable[[int], None]
+) -> tuple[dict[str, Any], Ran]:
     kept: list[Ran] = []
+    number = count(1)
 
-    def all_cores() -> None:
-        kept[:] = [run(whole, "cpu", threads)]
+    def computed(on: int) -> None:
+        begin(next(number))
+        kept[:] = [run(whole, "cpu", on)]  # the same bits on any number of threads
 
-    all_cores()
+    computed(threads)
     cold = kept[0].seconds
-    timing = _repeated(all_cores, cold, share("book"))
+    timing = _repeated(partial(computed, threads), cold, share("book"))
     out: dict[str, Any] = {"cold": cold, "seconds": asdict(timing), "per_second": size.revaluations / timing.median}
     out["fewer_threads"] = {
-        str(fewer): asdict(_repeated(lambda fewer=fewer: run(whole, "cpu", fewer), alone, share("scaling")))  # type: ignore[misc]
+        str(fewer): asdict(_repeated(partial(computed, fewer), alone, share("scaling")))
         for fewer in (2**i for i in range(16))
         if fewer < threads and (alone := timing.median * threads / fewer) < share("scaling")
     }
     return out, kept[0]
 
 
-def _cuda(whole: House, size: Size, threads: int, share: Callable[[str], float]) -> tuple[dict[str, Any], Ran]:
+def _cuda(
+    whole: House, size: Size, threads: int, share: Callable[[str], float], begin: Callable[[int], None]
+) -> tuple[dict[str, Any], Ran]:
     """Cold is the first run of this book: in the first book it has the start of the device and of its kernels in it."""
     kept: list[Ran] = []
+    number = count(1)
 
     def on_device() -> None:
+        begin(next(number))
         kept[:] = [run(whole, "cuda", threads)]
 
     on_device()
