@@ -2,8 +2,8 @@
 
 This measures the host alone. The run is the benchmark's house on a device whose arrays hold nothing and whose kernels
 do nothing, so the seconds say nothing of how long a GPU would take, and the results are no results. What CuPy adds to
-a call (some 5 to 20 µs) is not in the seconds either; how many calls there are is in the last lines. Fits need numbers,
-so the boundaries and integrals of premiums are computed by the host in the GPU's place, and their time is taken off.
+a call (some 5 to 20 µs) is not in the seconds either; how many calls there are is in the last lines. Fits need numbers:
+the boundaries and integrals of premiums are computed by the host in a run before, and handed out again in this one.
 A step's seconds are the processor's, of all threads; of a wall clock several threads take less.
 
     python bench/host_side.py --instruments 1000000 --positions 10000000
@@ -15,6 +15,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from copy import deepcopy
 from importlib import import_module
 from types import SimpleNamespace
 from typing import Any, NamedTuple
@@ -49,8 +50,6 @@ STEPS = (
 )
 """Where a step's function is looked up, its name there, and what the table says of it."""
 
-
-INSTEAD = "boundaries and integrals of premiums, by the host in the GPU's place: not counted below"
 
 _BLOCK = 1 << 20
 """Elements of a temporary of theirs: fewer than a GPU takes at once, for the sake of the host's memory."""
@@ -187,7 +186,7 @@ class Steps:
 
 
 class Measured(NamedTuple):
-    """A run; its seconds are without those of `INSTEAD`."""
+    """A run."""
 
     seconds: float  # by the clock
     processor: float  # of all threads
@@ -195,31 +194,55 @@ class Measured(NamedTuple):
     device: NoDevice
 
 
+def _recording(into: list[Any]) -> Solver:
+    """The host's solver; what it answers is kept, for fits may change it in place."""
+
+    def kept(function: Callable[..., Any]) -> Callable[..., Any]:
+        def run(*args: Any, **more: Any) -> Any:
+            answer = function(*args, **more)
+            into.append(deepcopy(answer))
+            return answer
+
+        return run
+
+    return Solver(kept(HOST.boundary), kept(HOST.integral), _BLOCK)
+
+
+def _repeating(answers: list[Any]) -> Solver:
+    """A solver that gives the same answers in the same order, at once."""
+    coming = iter(answers)
+
+    def answer(*_args: Any, **_more: Any) -> Any:
+        return next(coming)
+
+    return Solver(answer, answer, _BLOCK)
+
+
 @contextmanager
 def _watched(steps: Steps) -> Iterator[None]:
     with ExitStack() as stack:
         for module, name, step in STEPS:
             stack.enter_context(patch.object(module, name, steps.timed(step, getattr(module, name))))
-        boundary, integral = (steps.timed(INSTEAD, function) for function in (HOST.boundary, HOST.integral))
-        stack.enter_context(patch.object(revalue, "SOLVER", Solver(boundary, integral, _BLOCK)))
         yield
 
 
 def measured(whole: h.House, precision: str = "float64", threads: int = 1) -> Measured:
     """Run a house on a device that does nothing."""
+    answers: list[Any] = []
+    with cuda.use(NoDevice()), patch.object(revalue, "SOLVER", _recording(answers)):
+        h.run(whole, "cuda", threads, precision)
     steps, device = Steps(), NoDevice()
     begin = time.process_time()
-    with cuda.use(device), _watched(steps):
+    with cuda.use(device), patch.object(revalue, "SOLVER", _repeating(answers)), _watched(steps):
         seconds = h.run(whole, "cuda", threads, precision).seconds
-    instead = steps.seconds[INSTEAD]
-    return Measured(seconds - instead, time.process_time() - begin - instead, steps, device)
+    return Measured(seconds, time.process_time() - begin, steps, device)
 
 
 def table(of: Measured) -> str:
     """Seconds by step, in the order of a run, and the calls of the device."""
-    steps = (INSTEAD, *(step for _, _, step in STEPS))
+    steps = [step for _, _, step in STEPS]
     lines = [f"{of.steps.seconds[step]:8.3f} s  {step}, {of.steps.calls[step]:,} calls" for step in steps]
-    rest = of.processor - sum(of.steps.seconds[step] for step in steps[1:])
+    rest = of.processor - sum(of.steps.seconds[step] for step in steps)
     lines += [f"{rest:8.3f} s  all else", f"{of.processor:8.3f} s  in all", f"{of.seconds:8.3f} s  by the clock", ""]
     lines += [f"{count:10,}  launches of {name}" for name, count in of.device.launches.most_common()]
     lines.append(f"{of.device.uploads:10,}  uploads, {of.device.uploaded / 1e6:,.0f} MB")

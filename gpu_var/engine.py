@@ -6,8 +6,9 @@ order, so the bits do not depend on the number of threads.
 """
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
@@ -27,8 +28,9 @@ from gpu_var.scenarios.model import ScenarioSet, measures
 from gpu_var.tables.book import F8, I8, Book
 from gpu_var.tables.config import Config
 
-PREPARED_BYTES = 256 << 20
-"""Scenarios' markets and fits of premiums held at a time; of one underlying at least."""
+PREPARED_BYTES = 128 << 20
+"""Scenarios' markets and fits of premiums of the underlyings that are prepared at once, one at least. As many again are
+being prepared meanwhile."""
 
 Progress = Callable[[str, float], None]
 
@@ -145,16 +147,17 @@ def revalue(
         loop = _Loop(book, config, factors, cells, holders, backend, precision, lane, hands, sets)
         budget = backend.batch_bytes()
         n_cells_of = np.bincount(cells.underlying, minlength=len(book.underlyings.spot))
-        for group in _batches(parts, [_prepared_bytes(part, n_scenarios) for part in parts], PREPARED_BYTES):
-            ready = loop.prepare(group, out)
-            for batch in _batches(group, [int(n_cells_of[p.position]) * n_scenarios * 8 for p in group], budget):
-                work = sum(len(part.row) for part in batch)
+        groups = list(_batches(parts, [_prepared_bytes(part, n_scenarios) for part in parts], PREPARED_BYTES))
+        with closing(_one_ahead(loop.prepare, groups)) as coming:
+            for group, ready in coming:
+                for batch in _batches(group, [int(n_cells_of[p.position]) * n_scenarios * 8 for p in group], budget):
+                    work = sum(len(part.row) for part in batch)
 
-                def report(fraction: float, before: int = done, work: int = work) -> None:
-                    progress("revalue", (before + fraction * work) / total)
+                    def report(fraction: float, before: int = done, work: int = work) -> None:
+                        progress("revalue", (before + fraction * work) / total)
 
-                loop.run(batch, ready, out, report)
-                done += work
+                    loop.run(batch, ready, out, report)
+                    done += work
     return out
 
 
@@ -170,6 +173,25 @@ def _batches(parts: list[Underlying], size: list[int], budget: int) -> Iterator[
         used += own
     if batch:
         yield batch
+
+
+def _one_ahead(
+    work: Callable[[list[Underlying]], dict[int, "Ready"]], groups: list[list[Underlying]]
+) -> Generator[tuple[list[Underlying], dict[int, "Ready"]]]:
+    """Each group with what `work` makes of it, which a thread of its own does while the group before is in use: a GPU
+    computes without the host, and waits for it otherwise."""
+    ahead = ThreadPoolExecutor(1)
+    try:
+        coming = [ahead.submit(work, group) for group in groups[:1]]
+        for at, group in enumerate(groups, 1):
+            while not wait(coming, timeout=0.2).done:
+                pass  # a signal reaches the main thread when this one moves
+            ready = coming.pop().result()
+            coming += [ahead.submit(work, following) for following in groups[at : at + 1]]
+            yield group, ready
+    finally:
+        # Who was interrupted does not wait for what would be prepared in vain.
+        ahead.shutdown(wait=False, cancel_futures=True)
 
 
 def _prepared_bytes(part: Underlying, n_scenarios: int) -> int:
@@ -259,7 +281,7 @@ class _Loop:
     hands: Executor  # what the host does for any backend
     sets: list[ScenarioSet]
 
-    def prepare(self, group: list[Underlying], into: Revaluation) -> dict[int, Ready]:
+    def prepare(self, group: list[Underlying]) -> dict[int, Ready]:
         """What the scenarios of all models share, of some underlyings at once; by row of the underlying."""
         backend = self.backend
         shock = np.concatenate([s.shock for s in self.sets])
@@ -276,8 +298,6 @@ class _Loop:
         ready = {}
         # In one thread: fits are many short steps of Python, which several would only pass back and forth.
         for part, one, own, prepared in zip(group, requests, laid_out, backend.prepare_all(requests), strict=True):
-            if any(premium.direct.any() for premium in prepared.premium.values()):
-                into.direct.add(part.position)
             on_device = Shocks(*map(backend.to_device, one.shocks))
             holders = backend.upload_tiles(*own.result())
             ready[part.position] = Ready(part.instruments, part.market, on_device, prepared, holders)
@@ -301,6 +321,8 @@ class _Loop:
             own = self._cells(part)
             out = cell_pnl[own.start - first : own.stop - first]
             one = ready.pop(part.position)
+            if any(premium.direct.any() for premium in one.prepared.premium.values()):
+                into.direct.add(part.position)
             tasks += [partial(revalue_block, backend, self.precision, one, block, out[:, block]) for block in blocks]
         run_all(self.lane, tasks, report)
         tasks.clear()

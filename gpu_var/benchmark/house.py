@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
+from threadpoolctl import threadpool_limits
 
 from gpu_var import engine
 from gpu_var.backend import Name, load_backend
@@ -154,13 +155,14 @@ class Ran(NamedTuple):
 def run(of: House, backend_name: Name, threads: int, precision: str = "float64") -> Ran:
     """Revalue a house and measure its accounts; curves, boundaries and uploads are within the time, imports are not."""
     backend = load_backend(backend_name)
-    begin = time.perf_counter()
-    parts = underlyings(of.book, of.config, np.flatnonzero(of.book.held))
-    cells = cells_of(of.book)
-    sorting = time.perf_counter() - begin
-    out = engine.revalue(of.book, of.config, of.factors, parts, of.sets, cells, backend, threads, precision)
-    pnl = out.pnl["monte_carlo"]
-    measured = backend.tail(-pnl, of.config.level)
-    host = backend.to_host(pnl)
-    seconds = time.perf_counter() - begin
+    with threadpool_limits(limits=1, user_api="blas"):  # as `gpu-var run` does: its threads are the engine's
+        begin = time.perf_counter()
+        parts = underlyings(of.book, of.config, np.flatnonzero(of.book.held))
+        cells = cells_of(of.book)
+        sorting = time.perf_counter() - begin
+        out = engine.revalue(of.book, of.config, of.factors, parts, of.sets, cells, backend, threads, precision)
+        pnl = out.pnl["monte_carlo"]
+        measured = backend.tail(-pnl, of.config.level)
+        host = backend.to_host(pnl)
+        seconds = time.perf_counter() - begin
     return Ran(seconds, sorting, out.revaluations, host, measured)
