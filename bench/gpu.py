@@ -188,6 +188,31 @@ def parity(whole: Any) -> dict[str, float]:
     return out
 
 
+def valuation(whole: Any) -> dict[str, float]:
+    """Today's prices and Greeks of every series: seconds on the GPU, warm, and on all cores; the largest differences of
+    price (over spot or strike, whichever is more) and delta."""
+    import numpy as np  # noqa: PLC0415
+
+    from gpu_var.benchmark import house as h  # noqa: PLC0415
+
+    cores = os.cpu_count() or 1
+    h.value(whole, "cuda", cores)
+    on_gpu, got = h.value(whole, "cuda", cores)
+    on_cpu, expected = h.value(whole, "cpu", cores)
+    book = whole.book
+    unit = np.maximum(book.underlyings.spot[book.instruments.underlying], book.instruments.strike)
+    out = {
+        "cuda": on_gpu,
+        "cpu": on_cpu,
+        "price": float(np.nanmax(np.abs(got.price - expected.price) / unit)),
+        "delta": float(np.nanmax(np.abs(got.delta - expected.delta))),
+    }
+    print(f"  GPU {on_gpu:.2f} s, {cores} cores {on_cpu:.2f} s; price {out['price']:.1e}, delta {out['delta']:.1e}")
+    if not max(out["price"], out["delta"]) <= 1e-9:
+        raise RuntimeError(f"the backends disagree: {out}")
+    return out
+
+
 def cpu_house(whole: Any) -> dict[str, float]:
     """The house on all CPU cores, in a part of the scenarios."""
     from gpu_var.benchmark import house as h  # noqa: PLC0415
@@ -236,6 +261,7 @@ def main() -> int:
     stage("parity", parity, whole)
     stage("house", gpu_house, whole)
     stage("profile", profile, whole)
+    stage("valuation", valuation, whole)
     stage("cpu", cpu_house, whole)
 
     slug = re.sub(r"\W+", "-", result.get("device", {}).get("gpu", "gpu")).strip("-").lower()

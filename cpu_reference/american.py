@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from cpu_reference.black import black, black_greeks
 from cpu_reference.boundary import Puts
-from cpu_reference.exercise import TOLERANCE, Exercise, exercise_premium
+from cpu_reference.exercise import HOST, TOLERANCE, Exercise, Solver, exercise_premium
 
 F8 = npt.NDArray[np.float64]
 Bool = npt.NDArray[np.bool_]
@@ -56,12 +56,12 @@ def _options(*columns: npt.ArrayLike) -> tuple[_Options, tuple[int, ...]]:
     return options, arrays[0].shape
 
 
-def _premium(options: _Options, greeks: bool = False, like: Exercise | None = None) -> Exercise:
+def _premium(options: _Options, greeks: bool = False, like: Exercise | None = None, solver: Solver = HOST) -> Exercise:
     rate = np.where(options.put, options.rate, options.dividend)
     dividend = np.where(options.put, options.dividend, options.rate)
     puts = Puts(rate, dividend, options.vol, options.years)
     with np.errstate(over="ignore", invalid="ignore", divide="ignore", under="ignore"):
-        return exercise_premium(options.x[:, None], puts, greeks=greeks, tolerance=TOLERANCE, like=like)
+        return exercise_premium(options.x[:, None], puts, greeks=greeks, tolerance=TOLERANCE, like=like, solver=solver)
 
 
 def _price(options: _Options, exercise: Exercise) -> tuple[F8, F8, Bool]:
@@ -111,24 +111,26 @@ def american_greeks(
     sign: npt.ArrayLike,
     forward_from_rate: npt.ArrayLike,
     with_rho: bool = True,
+    solver: Solver = HOST,
 ) -> AmericanGreeks:
     """Price and Greeks, arguments as for ``american``.
 
     delta and gamma are the derivatives of the premium integral, theta follows from the Black–Scholes equation, vega
     and rho add central differences of the premium to the European ones. Rho holds the dividend yield where
     ``forward_from_rate`` and else the forward, so that the dividend yield moves with the rate. Where exercise is
-    optimal delta is ±1 and the other Greeks are 0. Without ``with_rho``, which saves two fifths, rho is NaN.
+    optimal delta is ±1 and the other Greeks are 0. Without ``with_rho``, which saves two fifths, rho is NaN. ``solver``
+    finds the boundaries and integrates over them.
     """
     options, shape = _options(spot, strike, years, rate, dividend, vol, sign)
     holds_dividend = np.broadcast_to(np.asarray(forward_from_rate, dtype=bool), shape).ravel()
     S, K, T, r, q, sigma, sign_, put, unit, x = options
-    exercise = _premium(options, greeks=True)
+    exercise = _premium(options, greeks=True, solver=solver)
     price, european, exercised = _price(options, exercise)
 
     def premium_slope(bump: F8, down: _Options, up: _Options) -> F8:
         # Both at once, so that those of a chain share the interpolant of their boundaries.
         both = _Options(*(np.concatenate(pair) for pair in zip(down, up, strict=True)))
-        premium = _premium(both, like=exercise).premium[:, 0]
+        premium = _premium(both, like=exercise, solver=solver).premium[:, 0]
         return np.asarray(unit * (premium[len(S) :] - premium[: len(S)]) / (2 * bump))
 
     with np.errstate(over="ignore", under="ignore", invalid="ignore", divide="ignore"):

@@ -11,6 +11,7 @@ import numpy as np
 from cpu_reference.american import american_greeks
 from cpu_reference.bachelier import bachelier, bachelier_greeks
 from cpu_reference.black import black, black_greeks
+from cpu_reference.exercise import HOST, Solver
 from cpu_reference.smile import smile_variance
 from cpu_reference.types import F8, FUTURE, I8, OPTION, Instruments, Market
 
@@ -29,13 +30,14 @@ class Valuation(NamedTuple):
     bucket_delta: F8  # undiscounted N(sign·d₁) on the forward, normal N(sign·d), in [0, 1]; NaN but for live options
 
 
-def price(instruments: Instruments, market: Market, rho: bool = True) -> Valuation:
+def price(instruments: Instruments, market: Market, rho: bool = True, solver: Solver = HOST) -> Valuation:
     """Value and differentiate every instrument today.
 
     Args:
         instruments: (n,) columns; an option's own `vol` replaces the smile.
         market: the underlying's market; only `today`, `smile_today` and the scalars are read.
         rho: whether it is asked for; without it the rho of American options, which costs most, is NaN.
+        solver: of American options.
 
     Returns:
         (n,) columns. NaN where an unexpired option has no volatility, neither of its own nor from a smile.
@@ -75,7 +77,7 @@ def price(instruments: Instruments, market: Market, rho: bool = True) -> Valuati
             european = _bachelier if market.normal else _black
             european(instruments, market, rows[~american], out)
         if american.any():
-            _american(instruments, market, rows[american], out, rho)
+            _american(instruments, market, rows[american], out, rho, solver)
     return out
 
 
@@ -137,7 +139,7 @@ def _bachelier(instruments: Instruments, market: Market, rows: I8, out: Valuatio
     out.rho[rows] = -years * value + (by_forward * years * forward if market.forward_from_rate else 0.0)
 
 
-def _american(instruments: Instruments, market: Market, rows: I8, out: Valuation, rho: bool) -> None:
+def _american(instruments: Instruments, market: Market, rows: I8, out: Valuation, rho: bool, solver: Solver) -> None:
     """American options on a lognormal underlying: constant rate r and dividend yield q = r − ln(F/S)/T."""
     years = market.today.years[instruments.maturity[rows]]
     rate = market.today.rate[instruments.maturity[rows]]
@@ -151,6 +153,7 @@ def _american(instruments: Instruments, market: Market, rows: I8, out: Valuation
         instruments.sign[rows],
         market.forward_from_rate,
         with_rho=rho,
+        solver=solver,
     )
     for column in ("price", "delta", "gamma", "vega", "theta", "rho"):
         getattr(out, column)[rows] = getattr(greeks, column)

@@ -7,6 +7,7 @@
 // matrices, 8·n²·p each (16 KB to 4 MB), stay in L1 or L2.
 // `integrate`, a block a put and up to blockDim.x of its spots. Work: some 95 float64 operations for each (spot, node of
 // the quadrature), n multiplications and additions for each (put, node). Bytes: 16 a spot, 40 + 8·n a put.
+// `integrate_greeks` adds 6 operations and 16 bytes, for the density is there already.
 // What binds, by this count (not measured): float64 arithmetic in both, and in `solve_boundary` the latency of the
 // barriers, one a column of the system.
 //
@@ -228,7 +229,96 @@ struct Stage {
     double boundary[STAGE], spread[STAGE], per_spread[STAGE], drift[STAGE];
     double interest[STAGE];   // r·e^(−rw) du
     double dividends[STAGE];  // q·e^(−qw) du
+    double cost[STAGE];       // (q − r/B)·e^(−qw) du / spread; with Greeks
 };
+
+// Sums over a put's nodes, and what several threads of a spot have of them.
+struct Sums {
+    double received = 0.0, forgone = 0.0;
+    double kink = 0.0, bend = 0.0;  // Σ φ·cost, and what gamma is made of; with Greeks
+};
+
+struct Parts {
+    double premium[STAGE], delta[STAGE], gamma[STAGE];
+};
+
+// Adds one boundary's part of the premium, and of its derivatives by S/K.
+template <bool GREEKS>
+__device__ __forceinline__ void add_integral(
+    const double* __restrict__ puts, int n_puts, int side, int degree, int nodes, const double* __restrict__ rule,
+    const double* __restrict__ matrix, const double* __restrict__ squared, const double* __restrict__ x, int n_spots,
+    double* __restrict__ premium, double* __restrict__ delta, double* __restrict__ gamma, Stage& stage, Parts& parts) {
+    const Put put = put_of(puts, n_puts, side);
+    const double horizon = puts[4 * n_puts + blockIdx.x];
+    const double start = put.start();
+    const double* __restrict__ curve = squared + static_cast<long long>(blockIdx.x) * degree;
+
+    // Threads are spots; where these are few, several share one, and its nodes in turn.
+    const int thread = threadIdx.x, threads = blockDim.x;
+    const int begin = blockIdx.y * threads;
+    const int spots = n_spots - begin < threads ? n_spots - begin : threads;
+    const int shares = threads / spots;
+    const int share = thread / spots;
+    const long long own = static_cast<long long>(blockIdx.x) * n_spots + begin + thread % spots;
+    const double spot = x[own];
+    Sums sums;
+
+    for (int from = 0; from < nodes; from += STAGE) {
+        const int count = nodes - from < STAGE ? nodes - from : STAGE;
+        __syncthreads();  // the previous stage has been read
+        for (int i = thread; i < count; i += threads) {
+            const double sine = rule[from + i];
+            double h = 0.0;
+#pragma unroll 4
+            for (int k = 0; k < degree; ++k) h = fma(curve[k], matrix[k * nodes + from + i], h);
+            const double elapsed = put.years - horizon + horizon * sine * sine;
+            const double width = 2.0 * horizon * sine * rule[nodes + from + i];
+            const double spread = put.vol * sqrt(elapsed);
+            const double boundary = start - side * sqrt(at_least(h, 0.0));
+            const double discount = exp(-put.dividend * elapsed) * width;
+            stage.boundary[i] = boundary;
+            stage.spread[i] = spread;
+            stage.per_spread[i] = 1.0 / spread;
+            stage.drift[i] = ((put.rate - put.dividend) * elapsed + 0.5 * spread * spread) / spread;
+            stage.interest[i] = put.rate * exp(-put.rate * elapsed) * width;
+            stage.dividends[i] = put.dividend * discount;
+            if (GREEKS) stage.cost[i] = (put.dividend - put.rate * exp(-boundary)) * discount / spread;
+        }
+        __syncthreads();
+        if (share >= shares) continue;
+        for (int i = share; i < count; i += shares) {
+            const double per_spread = stage.per_spread[i];
+            const double d = (spot - stage.boundary[i]) * per_spread + stage.drift[i];
+            const Normal above = normal(-d);
+            sums.received = fma(normal(stage.spread[i] - d).below, stage.interest[i], sums.received);
+            sums.forgone = fma(above.below, stage.dividends[i], sums.forgone);
+            if (GREEKS) {
+                const double weighted = above.density * stage.cost[i];
+                sums.kink += weighted;
+                const double slope = above.density * stage.dividends[i] - d * weighted;
+                sums.bend = fma(slope, per_spread, sums.bend);
+            }
+        }
+    }
+    const double moneyness = exp(spot);
+    parts.premium[thread] = sums.received - moneyness * sums.forgone;
+    if (GREEKS) {
+        parts.delta[thread] = sums.kink - sums.forgone;
+        parts.gamma[thread] = sums.bend / moneyness;
+    }
+    __syncthreads();
+    if (thread >= spots) return;
+    const auto add = [&](const double* part, double* to) {
+        double sum = 0.0;
+        for (int s = 0; s < shares; ++s) sum += part[s * spots + thread];
+        to[own] += side * sum;
+    };
+    add(parts.premium, premium);
+    if (GREEKS) {
+        add(parts.delta, delta);
+        add(parts.gamma, gamma);
+    }
+}
 
 }  // namespace
 
@@ -274,52 +364,18 @@ extern "C" __global__ void __launch_bounds__(STAGE, 4) integrate(
     const double* __restrict__ matrix, const double* __restrict__ squared, const double* __restrict__ x, int n_spots,
     double* __restrict__ premium) {
     __shared__ Stage stage;
-    __shared__ double partial[STAGE];
-    const Put put = put_of(puts, n_puts, side);
-    const double horizon = puts[4 * n_puts + blockIdx.x];
-    const double start = put.start();
-    const double* __restrict__ curve = squared + static_cast<long long>(blockIdx.x) * degree;
+    __shared__ Parts parts;
+    add_integral<false>(puts, n_puts, side, degree, nodes, rule, matrix, squared, x, n_spots, premium, nullptr, nullptr,
+                        stage, parts);
+}
 
-    // Threads are spots; where these are few, several share one, and its nodes in turn.
-    const int thread = threadIdx.x, threads = blockDim.x;
-    const int begin = blockIdx.y * threads;
-    const int spots = n_spots - begin < threads ? n_spots - begin : threads;
-    const int shares = threads / spots;
-    const int share = thread / spots;
-    const long long own = static_cast<long long>(blockIdx.x) * n_spots + begin + thread % spots;
-    const double spot = x[own];
-    double received = 0.0, forgone = 0.0;
-
-    for (int from = 0; from < nodes; from += STAGE) {
-        const int count = nodes - from < STAGE ? nodes - from : STAGE;
-        __syncthreads();  // the previous stage has been read
-        for (int i = thread; i < count; i += threads) {
-            const double sine = rule[from + i];
-            double h = 0.0;
-#pragma unroll 4
-            for (int k = 0; k < degree; ++k) h = fma(curve[k], matrix[k * nodes + from + i], h);
-            const double elapsed = put.years - horizon + horizon * sine * sine;
-            const double width = 2.0 * horizon * sine * rule[nodes + from + i];
-            const double spread = put.vol * sqrt(elapsed);
-            stage.boundary[i] = start - side * sqrt(at_least(h, 0.0));
-            stage.spread[i] = spread;
-            stage.per_spread[i] = 1.0 / spread;
-            stage.drift[i] = ((put.rate - put.dividend) * elapsed + 0.5 * spread * spread) / spread;
-            stage.interest[i] = put.rate * exp(-put.rate * elapsed) * width;
-            stage.dividends[i] = put.dividend * exp(-put.dividend * elapsed) * width;
-        }
-        __syncthreads();
-        if (share >= shares) continue;
-        for (int i = share; i < count; i += shares) {
-            const double d = (spot - stage.boundary[i]) * stage.per_spread[i] + stage.drift[i];
-            received = fma(normal(stage.spread[i] - d).below, stage.interest[i], received);
-            forgone = fma(normal(-d).below, stage.dividends[i], forgone);
-        }
-    }
-    partial[thread] = received - exp(spot) * forgone;
-    __syncthreads();
-    if (thread >= spots) return;
-    double sum = 0.0;
-    for (int s = 0; s < shares; ++s) sum += partial[s * spots + thread];
-    premium[own] += side * sum;
+// Likewise, and of its first two derivatives by S/K; delta, gamma: (n_puts, n_spots).
+extern "C" __global__ void __launch_bounds__(STAGE, 4) integrate_greeks(
+    const double* __restrict__ puts, int n_puts, int side, int degree, int nodes, const double* __restrict__ rule,
+    const double* __restrict__ matrix, const double* __restrict__ squared, const double* __restrict__ x, int n_spots,
+    double* __restrict__ premium, double* __restrict__ delta, double* __restrict__ gamma) {
+    __shared__ Stage stage;
+    __shared__ Parts parts;
+    add_integral<true>(puts, n_puts, side, degree, nodes, rule, matrix, squared, x, n_spots, premium, delta, gamma,
+                       stage, parts);
 }

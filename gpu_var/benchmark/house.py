@@ -3,6 +3,7 @@ writing.
 """
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 from threadpoolctl import threadpool_limits
 
+from cpu_reference.price import Valuation
 from gpu_var import engine
 from gpu_var.backend import Name, load_backend
 from gpu_var.cells import cells_of
@@ -166,3 +168,12 @@ def run(of: House, backend_name: Name, threads: int, precision: str = "float64")
         host = backend.to_host(pnl)
         seconds = time.perf_counter() - begin
     return Ran(seconds, sorting, out.revaluations, host, measured)
+
+
+def value(of: House, backend_name: Name, threads: int) -> tuple[float, Valuation]:
+    """Seconds, and today's prices and Greeks of all that is held."""
+    backend = load_backend(backend_name)
+    with threadpool_limits(limits=1, user_api="blas"), ThreadPoolExecutor(threads) as pool:
+        begin = time.perf_counter()
+        valuation, _ = engine.value(of.book, of.config, np.flatnonzero(of.book.held), backend, pool)
+        return time.perf_counter() - begin, valuation

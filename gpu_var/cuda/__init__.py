@@ -1,13 +1,13 @@
 """The CUDA backend: the functions of `cpu_reference`, same names and arguments, on CuPy arrays and our own kernels.
 
 Results and the arrays that grow with the scenarios (shocks, profit and loss, losses) are on the device; instruments,
-the market today and holdings are small, stay NumPy and are uploaded by the launchers. `price` is the reference's own:
-today's book is valued once, on the host. Importing this needs no GPU; `unavailable` says why there is none.
+the market today, its prices and holdings are small, stay NumPy and are uploaded by the launchers. Importing this needs
+no GPU; `unavailable` says why there is none.
 """
 
 from cpu_reference.aggregate import Holdings
 from cpu_reference.filter import steady
-from cpu_reference.price import Valuation, price
+from cpu_reference.price import Valuation
 from cpu_reference.revalue import Prepared, Request
 from cpu_reference.tail import Tail
 from cpu_reference.types import Instruments, Market, Maturities, Shocks, Smile
@@ -27,6 +27,7 @@ from gpu_var.cuda.arrays import (
 from gpu_var.cuda.device import current, unavailable, use
 from gpu_var.cuda.filter import filter_absolute, filter_ewma
 from gpu_var.cuda.normals import correlate, draw, normals, student_t_mixing
+from gpu_var.cuda.price import price
 from gpu_var.cuda.revalue import prepare, prepare_all, revalue
 from gpu_var.cuda.tail import tail
 

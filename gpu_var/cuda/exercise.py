@@ -1,7 +1,8 @@
 """Launchers of kernels/exercise.cu; twin of the heavy part of cpu_reference/exercise.py.
 
-Arrays come from the host and return to it: the puts that tables are fitted to are few. `SOLVER` is what
-`cpu_reference.exercise.exercise_premium` takes for `cpu_reference.exercise.HOST`.
+Arrays come from the host and return to it: puts that tables are fitted to are few, and of those that are valued today
+each is asked for once. `SOLVER` is what `cpu_reference.exercise.exercise_premium` takes for
+`cpu_reference.exercise.HOST`.
 """
 
 import functools
@@ -74,21 +75,17 @@ def solve_boundary(puts: Puts, side: int, degree: int, points: int, guess: F8 | 
 def integrate(
     x: F8, puts: Puts, horizon: F8, sides: list[Side], points: int, panels: int, greeks: bool
 ) -> tuple[F8, F8, F8]:
-    """`cpu_reference.exercise.integrate` on the device, without Greeks; the premium agrees to 1e-12 of the strike.
+    """`cpu_reference.exercise.integrate` on the device; the premium agrees to 1e-12 of the strike.
 
     Args:
-        x, puts, horizon, sides, points, panels: as there, on the host.
-        greeks: False.
+        x, puts, horizon, sides, points, panels, greeks: as there, on the host.
 
     Returns:
-        Premium (b, m), and zeros for delta and gamma, on the host.
+        Premium, delta and gamma (b, m) on the host; delta and gamma 0 without ``greeks``.
 
     Raises:
-        NotImplementedError: with Greeks.
         TypeError, ValueError: an argument of another type, shape or range.
     """
-    if greeks:
-        raise NotImplementedError("Greeks of the premium are not computed on a device; use cpu_reference.exercise.HOST")
     n = _check_puts(puts)
     _check("x", x, (n, None))
     _check("horizon", horizon, (n,))
@@ -96,14 +93,14 @@ def integrate(
         _check("squared", squared, (n, None))
         _check_side(side, squared.shape[1])
     device = current()
-    premium = device.xp.zeros(x.shape)
+    out = device.xp.zeros((3 if greeks else 1, *x.shape))
     if x.size:
         columns, spots = device.upload(np.stack([*puts, horizon])), device.upload(x)
         for side, squared in sides:
             degree = squared.shape[1]
             device.launch(
                 "exercise",
-                "integrate",
+                "integrate_greeks" if greeks else "integrate",
                 (n, -(-x.shape[1] // THREADS)),
                 (THREADS,),
                 (
@@ -116,10 +113,11 @@ def integrate(
                     device.upload(squared),
                     spots,
                     np.int32(x.shape[1]),
-                    premium,
+                    *(out[i] for i in range(len(out))),
                 ),
             )
-    return device.download(premium), np.zeros(x.shape), np.zeros(x.shape)
+    premium, delta, gamma = *device.download(out), *(np.zeros((0 if greeks else 2, *x.shape)))
+    return premium, delta, gamma
 
 
 SOLVER = Solver(solve_boundary, integrate, 1 << 26)

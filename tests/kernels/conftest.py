@@ -24,7 +24,8 @@ def compiler() -> None:
 def reference_boundaries(monkeypatch: pytest.MonkeyPatch) -> None:
     """A fit's thousands of exercise boundaries are solved by the reference: this rig would take minutes. Their kernels
     have tests of their own."""
-    monkeypatch.setattr(importlib.import_module("gpu_var.cuda.revalue"), "SOLVER", HOST)
+    for name in ("revalue", "price"):
+        monkeypatch.setattr(importlib.import_module(f"gpu_var.cuda.{name}"), "SOLVER", HOST)
 
 
 @pytest.fixture

@@ -40,6 +40,14 @@ def test_a_small_house_on_both_backends(separate: SeparateDevice) -> None:
         np.testing.assert_allclose(got.tail.var, expected.tail.var, rtol=budget)
 
 
+def test_a_small_house_is_valued_on_both_backends(separate: SeparateDevice) -> None:
+    whole = h.house(60, 5, 8, 200, underlyings=2)
+    (_, expected), (_, got) = (h.value(whole, name, 2) for name in ("cpu", "cuda"))
+    for name, ours, theirs in zip(expected._fields, got, expected, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-9, atol=1e-12, err_msg=name)
+    assert np.isfinite(got.price).all()
+
+
 def test_the_benchmark_of_both_sides(host: HostDevice, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(functions, "SHAPES", {"cpu": (6, 40), "cuda": (6, 40)})
     monkeypatch.setattr(functions, "_OTHERS", {"cpu": 2000, "cuda": 2000})

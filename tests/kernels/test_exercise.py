@@ -2,15 +2,20 @@
 
 import importlib
 import inspect
+from typing import Any
 
 import numpy as np
 import pytest
 from kernels.budget import spend
 from kernels.host.device import HostDevice
+from kernels.host.separate import SeparateDevice
+from kernels.test_revalue import book
 
+import cpu_reference
 from cpu_reference import boundary, exercise
 from cpu_reference.boundary import LOWER, UPPER, Puts
 from cpu_reference.exercise import HOST, Side, exercise_premium
+from gpu_var import cuda
 from gpu_var.cuda.device import current
 
 twin = importlib.import_module("gpu_var.cuda.exercise")
@@ -20,6 +25,23 @@ BOUNDARY = 1e-10
 
 PREMIUM = 1e-12
 """Budget of a premium, a part of the strike."""
+
+VALUED = {
+    "price": 1e-12,
+    "forward": 0.0,
+    "iv": 0.0,
+    "bucket_delta": 0.0,
+    "delta": 1e-11,
+    "gamma": 1e-10,
+    "theta": 1e-11,
+    "vega": 1e-9,
+    "rho": 1e-8,
+}
+"""Budgets of today's columns over spot or strike (gamma: times spot); vega and rho are premiums' differences over 2e-3
+and 1e-4."""
+
+GREEKS = 1e-11
+"""Budget of delta and gamma by S/K, relative where they are large: sums of some dozen terms that nearly cancel."""
 
 SHAPES = [(12, 24), (16, 32), (24, 48), (40, 80), (64, 128)]
 
@@ -64,12 +86,16 @@ def check_integral(rng: np.random.Generator, puts: Puts, sides: list[Side], m: i
     x[:, : m // 5] = rng.uniform(-3.0, 3.0, x[:, : m // 5].shape)
     horizon = puts.years * rng.choice([1.0, 0.4], len(puts.vol))
     with np.errstate(all="ignore"):
-        expected = exercise.integrate(x, puts, horizon, sides, points, panels, False)
-    got = twin.integrate(x, puts, horizon, sides, points, panels, False)
+        expected = exercise.integrate(x, puts, horizon, sides, points, panels, True)
+    got = twin.integrate(x, puts, horizon, sides, points, panels, True)
     assert all(a.shape == x.shape for a in got)
     spend("integrate", current().name, float(np.abs(got[0] - expected[0]).max(initial=0.0)), PREMIUM)
-    assert not got[1].any()
-    assert not got[2].any()
+    for name, ours, theirs in zip(("delta", "gamma"), got[1:], expected[1:], strict=True):
+        error = np.abs(ours - theirs) / np.maximum(1.0, np.abs(theirs))
+        spend(f"integrate_greeks {name}", current().name, float(error.max(initial=0.0)), GREEKS)
+    premium, *none = twin.integrate(x, puts, horizon, sides, points, panels, False)
+    np.testing.assert_array_equal(premium, got[0])
+    assert not np.any(none)
 
 
 def check_random(seed: int, n: int = 20, shapes: int = 2) -> None:
@@ -199,6 +225,36 @@ def test_whole_premiums(host: HostDevice, tolerance: float) -> None:
     assert {"solve_boundary", "integrate"} <= set(host.launches)
 
 
+PRICED = {
+    "a chain": {"strikes": 9, "years": (0.4,)},
+    "each its own": {"strikes": 2, "order": np.random.default_rng(2).permutation},
+    "two boundaries": {"strikes": 2, "years": (0.5,), "rates": -0.05},
+}
+
+
+def check_prices(seed: int, **options: Any) -> None:
+    """Today's prices and Greeks of all kinds of instruments, by either backend."""
+    of = book(np.random.default_rng(seed), 1, american=True, **options)
+    today = of.market.today._replace(rate=of.market.today.rate + options.get("rates", 0.0))
+    market = of.market._replace(today=today, horizon=today)
+    want = cpu_reference.price(of.instruments, market, True)
+    got = cuda.price(of.instruments, market, True, twin.SOLVER)
+    largest = np.maximum(market.spot, np.nan_to_num(of.instruments.strike))
+    for name, ours, theirs in zip(want._fields, got, want, strict=True):
+        unit = {"price": largest, "forward": largest, "gamma": 1.0 / market.spot}.get(name, 1.0)
+        if name in ("vega", "theta", "rho"):
+            unit = largest
+        np.testing.assert_array_equal(np.isnan(ours), np.isnan(theirs))
+        error = float(np.nan_to_num(np.abs(ours - theirs) / unit).max())
+        spend(f"price.{name}", current().name, error, VALUED[name])
+
+
+@pytest.mark.parametrize("case", PRICED)
+def test_prices_and_greeks_of_today(separate: SeparateDevice, case: str) -> None:
+    check_prices(4, **PRICED[case])
+    assert {"solve_boundary", "integrate", "integrate_greeks"} <= set(separate.launches)
+
+
 @pytest.mark.parametrize("degree", [12, 16])
 def test_under_sanitizers(sanitized: HostDevice, monkeypatch: pytest.MonkeyPatch, degree: int) -> None:
     monkeypatch.setattr(twin, "THREADS", 64)
@@ -240,7 +296,5 @@ def test_bad_arguments(host: HostDevice) -> None:
         twin.solve_boundary(puts, UPPER, 12, 129)
     with pytest.raises(ValueError, match="guess has shape"):
         twin.solve_boundary(puts, UPPER, 12, 24, np.ones((2, 11)))
-    with pytest.raises(NotImplementedError, match="Greeks"):
-        twin.integrate(np.ones((2, 1)), puts, np.ones(2), [], 20, 2, True)
     with pytest.raises(ValueError, match="x has shape"):
         twin.integrate(np.ones((1, 1)), puts, np.ones(2), [], 20, 2, False)

@@ -79,6 +79,13 @@ def test_exercise() -> None:
         check(seed, 100, 5)
 
 
+def test_prices_and_greeks_of_today() -> None:
+    exercise = load("test_exercise")
+    for seed in range(3):
+        for options in exercise.PRICED.values():
+            exercise.check_prices(seed, **{**options, "strikes": 40})
+
+
 @pytest.mark.parametrize("n", [100_003, 1_000_000])
 @pytest.mark.parametrize("level", [0.95, 0.99])
 def test_tail_of_many_scenarios(n: int, level: float) -> None:
