@@ -113,7 +113,7 @@ class CudaDevice:
         compiled(grid, block, values, shared_mem=shared_bytes)
 
     def upload(self, array: npt.NDArray[Any]) -> Any:
-        """See `Device.upload`."""
+        """See `Device.upload`. CuPy copies it to pinned memory, and from there while the host goes on."""
         return self.xp.asarray(np.ascontiguousarray(array))
 
     def download(self, array: Any) -> npt.NDArray[Any]:
