@@ -1,5 +1,6 @@
 """A device that notes how long its kernels and its transfers take."""
 
+import threading
 import time
 from typing import Any
 
@@ -13,12 +14,14 @@ class WatchedDevice:
     """A device like another, with the time on it by kernel and that of uploads and downloads.
 
     Kernels are timed by the device's events; on a device without events, such as the host that runs kernels in tests,
-    by the clock. An upload may return before it has ended, and then its rest counts to nobody.
+    by the clock. An upload may return before it has ended, and then its rest counts to nobody. Threads may share it;
+    what several transfer at a time counts for each.
     """
 
     def __init__(self, device: Device) -> None:
         self._device = device
         self._launches: list[tuple[str, Any, Any]] = []
+        self._one = threading.Lock()
         self.transfers = 0.0
         """Seconds."""
 
@@ -34,15 +37,16 @@ class WatchedDevice:
 
     def launch(self, kernel: str, function: str, *args: Any, **more: Any) -> None:
         """See `Device.launch`."""
-        begin = self._mark()
-        self._device.launch(kernel, function, *args, **more)
-        self._launches.append((f"{kernel}.{function}", begin, self._mark()))
+        with self._one:  # no other thread's kernel between the marks
+            begin = self._mark()
+            self._device.launch(kernel, function, *args, **more)
+            self._launches.append((f"{kernel}.{function}", begin, self._mark()))
 
     def upload(self, array: npt.NDArray[Any]) -> Any:
         """See `Device.upload`."""
         begin = time.perf_counter()
         out = self._device.upload(array)
-        self.transfers += time.perf_counter() - begin
+        self._transferred(begin)
         return out
 
     def download(self, array: Any) -> npt.NDArray[Any]:
@@ -50,8 +54,12 @@ class WatchedDevice:
         self.wait()
         begin = time.perf_counter()
         out = self._device.download(array)
-        self.transfers += time.perf_counter() - begin
+        self._transferred(begin)
         return out
+
+    def _transferred(self, begin: float) -> None:
+        with self._one:
+            self.transfers += time.perf_counter() - begin
 
     def free_bytes(self) -> int:
         """See `Device.free_bytes`."""
