@@ -51,6 +51,7 @@ class Limits:
     runs: int  # of each measurement
     seconds: float  # for all runs of revaluations inside a process: fewer scenarios where they would take longer
     longest: float  # seconds: a whole process that would take longer is not run
+    whole: bool = True  # whether whole processes are run
 
 
 def net_rate(work: int, net: dict[str, Any]) -> float | None:
@@ -130,7 +131,8 @@ def measure(name: str, chosen: list[Row], limits: Limits, scratch: Path, say: Ca
     for row in present:
         if row.timed and row.measured:
             attempt(row, "revaluations", lambda row=row: revaluations(row, full, short, answer, out[row.key], limits))
-    whole_processes([row for row in present if row.measured], full, short, out, folder, limits, attempt)
+    if limits.whole:
+        whole_processes([row for row in present if row.measured], full, short, out, folder, limits, attempt)
     for row in present:
         out[row.key]["lines"] = lines.of(row.script, case, full.book, full.ore.get(row.threads))
     return {
@@ -142,6 +144,22 @@ def measure(name: str, chosen: list[Row], limits: Limits, scratch: Path, say: Ca
         "tolerance": answers.TOLERANCE[exercise],
         "rows": [out[row.key] for row in present if row.measured or out[row.key]["status"] != "ok"],
     }
+
+
+def together(cases: list[dict[str, Any]], new: dict[str, Any]) -> list[dict[str, Any]]:
+    """The cases with a new one, or with the figures of its rows in the place of the same ones of the same case."""
+    old = next((case for case in cases if case["name"] == new["name"]), None)
+    if old is None:
+        return [*cases, new]
+    if (old["options"], old["scenarios"]) != (new["options"], new["scenarios"]):
+        raise ValueError(f"{new['name']} has another size than in the file; expected a file of its own (--out)")
+    measured = {row["key"]: row for row in old["rows"]}
+    for row in new["rows"]:
+        again = {name: value for name, value in row.items() if value is not None or name == "note"}
+        measured[row["key"]] = measured.get(row["key"], {}) | again
+    order = [row.key for row in rows()]
+    new["rows"] = sorted(measured.values(), key=lambda row: order.index(row["key"]))
+    return [new if case is old else case for case in cases]
 
 
 def blank(row: Row) -> dict[str, Any]:
@@ -197,10 +215,13 @@ def revaluations(row: Row, full: Inputs, short: Inputs, answer: Inputs, out: dic
         return
     probe = call(row, answer.request(row, "time", runs=1, seconds=0), scratch, timeout).reply["seconds"][0]
     estimate = probe / answer.work * full.work
+    if limits.seconds / limits.runs < estimate <= limits.longest:
+        # Who computes all scenarios of an option at once is quicker than a few of them let expect.
+        estimate = call(row, full.request(row, "time", runs=1, seconds=0), scratch, timeout).reply["seconds"][0]
     used = full
     if estimate * limits.runs > limits.seconds:
         options = len(full.case["options"]["strike"])
-        count = max(SHORT, int(limits.seconds / limits.runs * answer.work / probe / options))
+        count = max(SHORT, int(limits.seconds / limits.runs * full.work / estimate / options))
         used = Inputs(cases.cut(full.case, count), scratch / "some", [])
         out["note"] = f"revaluations timed in {count} scenarios"
     reply = call(row, used.request(row, "time", runs=limits.runs, seconds=allowed), scratch, timeout).reply
@@ -310,6 +331,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--longest", type=float, default=60.0, help="a whole process estimated to take longer is left out"
     )
+    parser.add_argument("--revaluations", action="store_true", help="no whole processes")
+    parser.add_argument(
+        "--keep", action="store_true", help="put the rows into the file that is there, beside or instead of its own"
+    )
     parser.add_argument("--out", type=Path, default=ROOT / "bench" / "results" / "field.json")
     asked = parser.parse_args(arguments)
     console, begun = Console(), time.perf_counter()
@@ -320,22 +345,24 @@ def main(arguments: list[str] | None = None) -> int:
     def say(text: str) -> None:
         errors.print(f"[{time.perf_counter() - begun:6.0f} s] {text}", highlight=False, markup=False)
 
-    limits = Limits(asked.runs, asked.seconds, asked.longest)
+    limits = Limits(asked.runs, asked.seconds, asked.longest, not asked.revaluations)
     chosen = [row for row in rows() if row.key in asked.rows]
-    result: dict[str, Any] = {
-        "schema": 2,
+    kept = json.loads(asked.out.read_text()) if asked.keep else {"runs": [], "cases": []}
+    run = {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": ("python bench/field/run.py " + " ".join(sys.argv[1:] if arguments is None else arguments)).rstrip(),
         "machine": machine(),
         "limits": vars(limits),
-        "cases": [],
-        "claims": [],
     }
+    result: dict[str, Any] = {"schema": 2, "runs": [*kept["runs"], run], "cases": kept["cases"], "claims": []}
     asked.out.parent.mkdir(parents=True, exist_ok=True)
     CACHE.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="work-", dir=CACHE) as scratch:
         for name in asked.cases:
-            result["cases"].append(measure(name, chosen, limits, Path(scratch), say))
+            case = measure(name, chosen, limits, Path(scratch), say)
+            for row in case["rows"]:
+                row["run"] = len(kept["runs"])
+            result["cases"] = together(result["cases"], case)
             result["claims"] = claims.of(result["cases"])
             asked.out.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n")
     table.show(result, console)

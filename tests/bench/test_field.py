@@ -263,6 +263,27 @@ def row(key: str, **more: Any) -> dict[str, Any]:
     return base | rest | more
 
 
+def test_some_figures_may_be_measured_again(
+    here: SimpleNamespace, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "field.json"
+    only = [*COMMAND[:2], "--runs", "1", "--out", str(out)]
+    assert here.run.main([*only, "--rows", "gpu_var_run_1", "numpy"]) == 0
+    before = json.loads(out.read_text())
+    assert here.run.main([*only, "--rows", "numpy", "--revaluations", "--keep"]) == 0
+    capsys.readouterr()
+    after = json.loads(out.read_text())
+    assert [run["command"].split()[-1] for run in after["runs"]] == ["numpy", "--keep"]
+    (old,), (new,) = before["cases"], after["cases"]
+    (run, numpy), (same, again) = old["rows"], new["rows"]
+    assert same == run
+    assert (numpy["run"], again["run"]) == (0, 1)
+    assert again["whole"] == numpy["whole"]
+    assert again["net"] != numpy["net"]
+    with pytest.raises(ValueError, match="another size"):
+        here.run.together(after["cases"], new | {"options": 3})
+
+
 def test_claims_are_ratios_and_are_met_or_not(field: SimpleNamespace) -> None:
     def case(peer: float) -> list[dict[str, Any]]:
         rows = [row("gpu_var_api_1", rate=30e6), row("ore_1", rate=peer)]

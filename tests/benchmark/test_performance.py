@@ -91,11 +91,27 @@ def test_speed_is_relative_to_one_thread(performance: ModuleType, bench: dict[st
 def test_the_field_and_a_gpu(performance: ModuleType, bench: dict[str, Any], tmp_path: Path) -> None:
     whole = {"median": 2.0, "lower": 1.9, "upper": 2.2, "runs": 5}
     good = {"key": "gpu_var_api_1", "label": "gpu-var", "version": "9.9", "threads": 1, "status": "ok"}
-    good |= {"difference": 1e-15, "rate": 3e7, "whole": whole, "peak_mb": 170.0, "note": "timed in 3 scenarios"}
-    absent = {"key": "ore_1", "label": "ORE", "version": None, "threads": 1, "status": "not installed", "note": None}
+    good |= {
+        "run": 0,
+        "difference": 1e-15,
+        "rate": 3e7,
+        "whole": whole,
+        "peak_mb": 170.0,
+        "note": "timed in 3 scenarios",
+    }
+    absent = {
+        "key": "ore_1",
+        "label": "ORE",
+        "version": None,
+        "threads": 1,
+        "status": "not installed",
+        "note": None,
+        "run": 0,
+    }
     case = {"name": "european-10x10", "exercise": "european", "options": 10, "scenarios": 10, "rows": [good, absent]}
     claim = {"what": "ratio", "gpu_var": 3e7, "peer": 2e7, "ratio": 1.5, "wanted": 60, "met": False}
-    field = {"command": "python bench/field/run.py", "date": "2026-01-01", "cases": [case], "claims": [claim]}
+    runs = [{"command": "python bench/field/run.py", "date": "2026-01-01"}]
+    field = {"runs": runs, "cases": [case], "claims": [claim]}
     device = {
         "device": {"gpu": "A Device"},
         "commit": "abc",
