@@ -123,6 +123,10 @@ def test_the_field_and_a_gpu(performance: ModuleType, bench: dict[str, Any], tmp
     assert "| gpu-var 9.9 | 1 | 1.0e-15 | 30 million | 2 s (1.9 to 2.2, 5 runs) | 170 |" in text
     assert "| ORE  | 1 | not installed | | | |" in text
     assert "\ngpu-var: timed in 3 scenarios.\n\n![european-10x10]" in text
+    assert "Measured again" not in text
+    good["run"] = 1
+    again = performance.write(tmp_path, bench, field, []).read_text()
+    assert "\nMeasured again by a later command: gpu_var_api_1.\n" in again
     assert "| ratio | 30 million | 20 million | 1.5 | 60, missed |" in text
     assert "| float64, warm | 2.5 | 4 billion |" in text
     assert (tmp_path / "plots" / "european-10x10.svg").is_file()
