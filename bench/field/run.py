@@ -60,7 +60,7 @@ def net_rate(work: int, net: dict[str, Any]) -> float | None:
     A median's 95 % interval is ±1.57 times the distance of the quartiles over √runs (McGill, Tukey and Larsen 1978).
     """
     within = 1.57 * (net["upper"] - net["lower"]) / math.sqrt(net["runs"])
-    return work / net["median"] if within < 0.25 * net["median"] else None
+    return work / net["median"] if net["runs"] > 1 and within < 0.25 * net["median"] else None
 
 
 class Inputs:

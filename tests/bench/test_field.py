@@ -339,6 +339,7 @@ def test_a_difference_that_is_not_known_to_a_quarter_is_no_rate(field: SimpleNam
     assert field.run.net_rate(1_000_000, sound) == pytest.approx(5e6)
     assert field.run.net_rate(1_000_000, sound | {"runs": 4}) is None
     assert field.run.net_rate(1_000_000, sound | {"median": 0.15}) is None
+    assert field.run.net_rate(1_000_000, {"median": 0.2, "lower": 0.2, "upper": 0.2, "runs": 1}) is None
     assert field.run.net_rate(1_000_000, {"median": -0.1, "lower": -0.1, "upper": -0.1, "runs": 16}) is None
 
 
