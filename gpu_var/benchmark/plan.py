@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import partial
-from itertools import count
 from typing import Any
 
 import numpy as np
@@ -152,13 +151,13 @@ def _book(
     if not wanted:
         return row
     book = f"{size.instruments:,} instruments in {size.scenarios:,} scenarios"
-    tell(f"{book}: the book")
+    tell(f"{book}, drawing")
     whole = house(size.instruments, size.scenarios, size.accounts, size.positions, size.underlyings)
     ran: dict[str, Ran] = {}
     if "cpu" in wanted:
-        row["cpu"], ran["cpu"] = _cpu(whole, size, threads, share, lambda n: tell(f"{book}: CPU, run {n}"))
+        row["cpu"], ran["cpu"] = _cpu(whole, size, threads, share, lambda: tell(f"{book}, CPU"))
     if "cuda" in wanted:
-        row["cuda"], ran["cuda"] = _cuda(whole, size, threads, share, lambda n: tell(f"{book}: GPU, run {n}"))
+        row["cuda"], ran["cuda"] = _cuda(whole, size, threads, share, lambda: tell(f"{book}, GPU"))
     if len(ran) == 2:
         row["largest_difference"] = _difference(ran["cuda"], ran["cpu"])
     return row
@@ -180,13 +179,12 @@ def _expected(size: Size, before: list[dict[str, Any]], side: str) -> float:
 
 
 def _cpu(
-    whole: House, size: Size, threads: int, share: Callable[[str], float], begin: Callable[[int], None]
+    whole: House, size: Size, threads: int, share: Callable[[str], float], begin: Callable[[], None]
 ) -> tuple[dict[str, Any], Ran]:
     kept: list[Ran] = []
-    number = count(1)
 
     def computed(on: int) -> None:
-        begin(next(number))
+        begin()
         kept[:] = [run(whole, "cpu", on)]  # the same bits on any number of threads
 
     computed(threads)
@@ -202,14 +200,13 @@ def _cpu(
 
 
 def _cuda(
-    whole: House, size: Size, threads: int, share: Callable[[str], float], begin: Callable[[int], None]
+    whole: House, size: Size, threads: int, share: Callable[[str], float], begin: Callable[[], None]
 ) -> tuple[dict[str, Any], Ran]:
     """Cold is the first run of this book: in the first book it has the start of the device and of its kernels in it."""
     kept: list[Ran] = []
-    number = count(1)
 
     def on_device() -> None:
-        begin(next(number))
+        begin()
         kept[:] = [run(whole, "cuda", threads)]
 
     on_device()

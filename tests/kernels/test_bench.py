@@ -54,7 +54,7 @@ def test_the_benchmark_of_both_sides(host: HostDevice, monkeypatch: pytest.Monke
     sizes = (plan.Size(40, 30, 4, 100, 1), plan.Size(80, 30, 4, 200, 1))
     told: list[str] = []
     result = plan.bench(2, "a processor", lambda what, _share: told.append(what), budget=60.0, sizes=sizes)
-    assert {f"80 instruments in 30 scenarios: {side}, run 2" for side in ("CPU", "GPU")} <= set(told)
+    assert all(told.count(f"80 instruments in 30 scenarios, {side}") > 2 for side in ("CPU", "GPU"))  # once a run
     assert set(result["functions"]) == {"cpu", "cuda", "cuda_float32"}
     errors = {row["function"]: row["largest_error"] for row in result["functions"]["cuda"]}
     assert max(errors[f"revalue {style}"] for style in ("european", "bachelier", "american")) < 1e-9
