@@ -9,7 +9,7 @@ strike, r and q exchanged. Each fit is compared with direct premiums off its nod
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,7 @@ from cpu_reference.exercise import HOST, Solver, regime
 from cpu_reference.premium_fit import FAR, reach, trimmed
 from cpu_reference.premium_nodes import NEGLIGIBLE, Boxes, Nodes, Surfaces
 from cpu_reference.premium_scatter import Fit, fit_scenarios
+from cpu_reference.reached import ROUNDING
 
 F8 = npt.NDArray[np.float64]
 I8 = npt.NDArray[np.intp]
@@ -27,7 +28,6 @@ Bool = npt.NDArray[np.bool_]
 
 _POWERS = 38  # sum of the degrees up to which powers of both t and y lose no digit that matters
 _EDGE = 1e-9  # slack of ln σ, for rounding
-_ROUNDING = 1e-13  # of rates times years: moves no price by more than that part of the strike
 _NONE = Fit(Surfaces(np.empty((0, 1)), np.empty((0, 1, 1)), 0.0), None, 0.0)
 _LIMIT = 1e-5  # a fit whose measured error is above this is not used: every price is direct
 
@@ -118,8 +118,9 @@ def _distinct(chain: Chain) -> tuple[F8, I8]:
     Without factors for rates and forwards all are alike, but for what ln(F/S) has lost of its digits.
     """
     r, q = (chain.rate, chain.dividend) if chain.sign < 0 else (chain.dividend, chain.rate)
-    if max(r.max() - r.min(), q.max() - q.min()) * chain.years <= _ROUNDING:
-        return np.array([[r[0], q[0]]]), np.zeros(len(r), dtype=np.intp)
+    one = _alike(r) and _alike(q)
+    if one or max(r.max() - r.min(), q.max() - q.min()) * chain.years <= ROUNDING:
+        return np.array([[r[0], q[0]]]), np.broadcast_to(np.intp(0), len(r))
     pair, inverse = np.unique(np.stack([r, q], axis=1), axis=0, return_inverse=True)
     return pair, inverse.reshape(-1)
 
@@ -159,11 +160,23 @@ def _premium(chain: Chain, inverse: I8, priced: Bool, direct: Bool, z_max: float
         boundary,
         surface,
         powers,
-        node[inverse],
+        _of_each(node, inverse),
         weights,
-        direct[inverse],
+        _of_each(direct, inverse),
         fit.error,
     )
+
+
+def _alike(column: npt.NDArray[Any]) -> bool:
+    """Whether one number stands for all."""
+    return column.strides == (0,)
+
+
+def _of_each(values: npt.NDArray[Any], at: I8) -> npt.NDArray[Any]:
+    """values[at]; one number for all where `at` is one for all."""
+    if not _alike(at):
+        return values[at]
+    return np.ndarray(at.shape, values.dtype, values[at[0] : at[0] + 1], strides=(0,))  # `broadcast_to`, but quicker
 
 
 def american_from_premium(
@@ -183,7 +196,8 @@ def american_from_premium(
     """
     if not log_moneyness.size:
         return out
-    distinct = np.unique(premium.node[scenarios])
+    node = premium.node[scenarios]
+    distinct = node[:1] if _alike(node) else np.unique(node)
     uniform = premium.weights is None and len(distinct) == 1
     if uniform and distinct[0] == 0:
         value = np.exp(log_moneyness)
@@ -207,7 +221,7 @@ def american_from_premium(
         weights = premium.weights[scenarios].T
         boundary, surface = premium.boundary @ weights, premium.surface @ weights
     else:
-        chosen = distinct if uniform else premium.node[scenarios]
+        chosen = distinct if uniform else node
         boundary, surface = premium.boundary[:, chosen], premium.surface[:, :, chosen]
     surface = np.ascontiguousarray(surface)
 

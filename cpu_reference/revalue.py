@@ -13,7 +13,8 @@ import numpy.typing as npt
 from scipy.special import ndtr
 
 from cpu_reference.premium import Chain, Premium, american_from_premium, fit_premiums
-from cpu_reference.smile import smile_variance, smile_variance_along, smile_variance_range
+from cpu_reference.reached import reached, vol_ranges
+from cpu_reference.smile import smile_variance, smile_variance_along
 from cpu_reference.types import F8, FUTURE, I8, OPTION, PERPETUAL, SPOT, Instruments, Market, Maturities, Shocks, Smile
 
 _TILE = 16_384
@@ -338,53 +339,22 @@ def _fits(instruments: Instruments, listed: Instruments, curves: _Curves, last: 
     """The early-exercise premium of each (maturity, sign), over the volatilities that the listed options can reach in
     the scenarios, and in the one after them that is given."""
     wanted = {(m, sign) for kind, m, sign, american, _ in _groups(instruments) if kind == OPTION and american}
-    chains: dict[tuple[int, int], Chain] = {}
-    reached: dict[int, _Reached] = {}
-    spot = curves.shocks.spot if last is None else np.append(curves.shocks.spot, last.spot)
+    years = curves.maturities.years
     # All that are listed, for which of them run together has a part in their last digits.
-    for kind, m, sign, american, rows in _groups(listed) if wanted else ():
-        years = float(curves.maturities.years[m])
-        if kind == OPTION and american and years > 0.0:
-            if m not in reached:
-                reached[m] = _reached(curves, last, m, spot)
-            at = reached[m]
-            chains[m, sign] = Chain(years, sign, at.rate, at.dividend, *_vol_range(listed, rows, curves, m, at), owner)
+    runs = [
+        (m, sign, rows.start, rows.stop)
+        for kind, m, sign, american, rows in (_groups(listed) if wanted else ())
+        if kind == OPTION and american and years[m] > 0.0
+    ]
+    if not runs:
+        return Fits({}, wanted)
+    over = reached(years, curves.smile_forward, curves.shocks, last)
+    rows = np.concatenate([np.arange(start, stop) for _, _, start, stop in runs])
+    begin = np.cumsum([0, *(stop - start for _, _, start, stop in runs)])[:-1]
+    smile, forward = curves.smile, curves.smile_forward
+    low, high = vol_ranges(listed.cut(rows), begin, smile, forward, curves.sticky_strike, over)
+    chains = {
+        (m, sign): Chain(float(years[m]), sign, over.rate[m], over.dividend[m], *ends, owner)
+        for (m, sign, _, _), ends in zip(runs, zip(low.tolist(), high.tolist(), strict=True), strict=True)
+    }
     return Fits(chains, wanted)
-
-
-class _Reached(NamedTuple):
-    """What scenarios do at one maturity; each range is (least, greatest)."""
-
-    rate: F8  # (n_scenarios,)
-    dividend: F8  # (n_scenarios,)
-    growth: tuple[float, float]  # of volatility
-    step: tuple[float, float]  # of moneyness
-
-
-def _reached(curves: _Curves, last: Shocks | None, m: int, spot: F8) -> _Reached:
-    forward, rate, growth = (
-        columns[m] if last is None else np.append(columns[m], getattr(last, name)[m])
-        for name, columns in zip(Shocks._fields[2:], curves.shocks[2:], strict=True)
-    )
-    dividend = rate - np.log(forward / spot) / curves.maturities.years[m]
-    step = np.log(curves.smile_forward[m] / np.array([forward.max(), forward.min()]))
-    return _Reached(rate, dividend, (growth.min(), growth.max()), (step[0], step[1]))
-
-
-def _vol_range(
-    instruments: Instruments, rows: slice, curves: _Curves, m: int, reached: _Reached
-) -> tuple[float, float]:
-    """The least and greatest volatility that the rows reach in any scenario."""
-    own = instruments.vol[rows]
-    variances = [own[~np.isnan(own)] ** 2]
-    surface = np.isnan(own)
-    if surface.any():
-        forward = np.full(int(surface.sum()), curves.smile_forward[m])
-        k = _moneyness(instruments.strike[rows][surface], forward, normal=False)
-        if curves.sticky_strike:
-            variances.append(smile_variance(curves.smile, np.full(len(k), m), k))
-        else:
-            reach = k.min() + reached.step[0], k.max() + reached.step[1]
-            variances.append(np.array(smile_variance_range(curves.smile, m, *reach)))
-    vol = np.sqrt(np.concatenate(variances))
-    return float(vol.min() * reached.growth[0]), float(vol.max() * reached.growth[1])

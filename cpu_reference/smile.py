@@ -60,21 +60,40 @@ def smile_variance_along(smile: Smile, maturity: int, moneyness: F8, step: F8, o
     out += np.repeat((c0 + t * (c1 + t * c2)).ravel(), counts).reshape(shape)
 
 
-def smile_variance_range(smile: Smile, maturity: int, low: float, high: float) -> tuple[float, float]:
-    """Least and greatest σ² at any moneyness from low to high.
+def smile_variance_ranges(smile: Smile, maturity: I8, low: F8, high: F8) -> tuple[F8, F8]:
+    """Least and greatest σ² at any moneyness from low to high, (n,) each.
 
     On a segment σ² is convex, so it is greatest at an end and least at an end or at the vertex between them.
+
+    Args:
+        maturity: (n,) row of the smile's maturities.
+        low: (n,) least moneyness.
+        high: (n,) greatest.
+
+    Returns:
+        NaN where an end is no number, or there is no surface.
     """
-    knot, segment = _maturity(smile, maturity)
-    edge = np.concatenate([[low], knot[(knot > low) & (knot < high)], [high]])
-    below = np.searchsorted(knot, edge[:-1], side="right")
-    c0, c1, c2 = segment[below].T
-    begin = _beyond_first_knot(knot, below, edge[:-1])
-    end = _beyond_first_knot(knot, below, edge[1:])
-    vertex = np.divide(-0.5 * c1, c2, out=begin.copy(), where=c2 > 0.0)
-    t = np.stack([begin, end, np.clip(vertex, begin, end)])
+    count = np.diff(smile.start)[maturity] + 1
+    begin = np.cumsum(count) - count
+    of = np.repeat(np.arange(len(maturity)), count)
+    # Of a segment in its maturity; the first has no left knot, the last no right one.
+    place = np.arange(len(of)) - begin[of]
+    right = smile.start[maturity[of]] + place
+    knot = np.append(smile.knot, np.inf)
+    left_knot = np.where(place > 0, knot[right - 1], -np.inf)
+    right_knot = np.where(place < count[of] - 1, knot[right], np.inf)
+    a, b = low[of], high[of]
+    within = (a < right_knot) & ((left_knot <= a) | (left_knot < b))
+    start = np.where(place > 0, np.maximum(a, left_knot) - left_knot, 0.0)
+    end = np.where(place > 0, np.minimum(b, right_knot) - left_knot, 0.0)
+    c0, c1, c2 = smile.segment[right + maturity[of]].T
+    vertex = np.divide(-0.5 * c1, c2, out=start.copy(), where=c2 > 0.0)
+    t = np.stack([start, end, np.clip(vertex, start, end)])
     variance = c0 + t * (c1 + t * c2)
-    return float(variance.min()), float(variance.max())
+    least = np.minimum.reduceat(np.where(within, variance.min(axis=0), np.inf), begin)
+    greatest = np.maximum.reduceat(np.where(within, variance.max(axis=0), -np.inf), begin)
+    known = low <= high
+    return np.where(known, least, np.nan), np.where(known, greatest, np.nan)
 
 
 def _maturity(smile: Smile, m: int) -> tuple[F8, F8]:
