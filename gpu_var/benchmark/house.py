@@ -39,7 +39,11 @@ class House(NamedTuple):
 def house(
     instruments: int, scenarios: int, accounts: int, positions: int, underlyings: int = 50, seed: int = 1
 ) -> House:
-    """Options on stocks, half of them American, twelve expiries and a surface each; a spot and an iv factor each."""
+    """Options on stocks, half of them American, twelve expiries and a surface each; a spot and an iv factor each.
+
+    Raises:
+        ValueError: fewer positions than instruments, or more than instruments times accounts.
+    """
     rng = np.random.default_rng(seed)
     spot = np.exp(rng.normal(4.5, 0.8, underlyings)).round(2)
     owner = rng.integers(0, underlyings, instruments).astype(np.int32)
@@ -47,11 +51,7 @@ def house(
     strike = np.round(spot[owner] * np.exp(rng.normal(0.0, 0.35, instruments) * np.sqrt(days / 365)), 2)
     nan = np.full(underlyings, np.nan)
 
-    # Everything is held by somebody; beyond that open interest is concentrated.
-    weight = np.cumsum(rng.pareto(1.2, instruments) + 0.01)
-    crowd = np.searchsorted(weight, rng.random(positions - instruments) * weight[-1])
-    held = np.concatenate([rng.permutation(instruments), crowd])
-    key = np.unique(rng.integers(0, accounts, positions) * instruments + held)
+    account, held = _holdings(rng, instruments, accounts, positions)
 
     u, day, k = (
         a.ravel() for a in np.meshgrid(np.arange(underlyings), DAYS, np.linspace(-0.8, 0.8, 15), indexing="ij")
@@ -64,11 +64,7 @@ def house(
         accounts=b.Accounts(
             pa.array([f"A{i}" for i in range(accounts)]), pa.nulls(accounts, pa.string()), np.zeros(accounts, np.bool_)
         ),
-        positions=b.Positions(
-            (key // instruments).astype(np.int32),
-            (key % instruments).astype(np.int32),
-            np.round(rng.normal(0.0, 20.0, len(key))) + 0.5,
-        ),
+        positions=b.Positions(account, held, np.round(rng.normal(0.0, 20.0, positions)) + 0.5),
         instruments=b.Instruments(
             name=pa.nulls(instruments, pa.string()),
             kind=np.full(instruments, 3, np.int8),
@@ -121,6 +117,33 @@ def house(
     sets = [ScenarioSet("monte_carlo", np.arange(scenarios).astype(str).tolist(), shock, 0, ())]
     config = Config.model_validate({"as_of": "2026-01-05", "base_currency": "USD", "monte_carlo": {"paths": scenarios}})
     return House(book, config, factors, sets)
+
+
+def _holdings(rng: np.random.Generator, instruments: int, accounts: int, positions: int) -> tuple[b.I4, b.I4]:
+    """The account and the instrument of each position, ascending, no pair of them twice.
+
+    Everything is held by somebody; beyond that open interest is concentrated: in proportion to a Pareto weight, but by
+    no more than all accounts.
+    """
+    if not instruments <= positions <= instruments * accounts:
+        expected = f"{instruments:,} to {instruments * accounts:,}"
+        raise ValueError(f"{positions:,} positions in {instruments:,} instruments; expected {expected}")
+    weight = rng.pareto(1.2, instruments) + 0.01
+    low, high = 0.0, accounts / weight.min()
+    for _ in range(60):  # until halving no longer moves it
+        middle = (low + high) / 2
+        low, high = (middle, high) if np.minimum(1 + middle * weight, accounts).sum() <= positions else (low, middle)
+    share = np.minimum(1 + low * weight, accounts)
+    holders = share.astype(np.int64)
+    holders[np.argsort(holders - share)[: positions - holders.sum()]] += 1
+    # An instrument's holders lie a stride apart that has no divisor in common with the accounts: none comes twice.
+    strides = np.flatnonzero(np.gcd(np.arange(accounts + 1), accounts) == 1)
+    first, stride = rng.integers(0, accounts, instruments), rng.choice(strides, instruments)
+    held = np.repeat(np.arange(instruments, dtype=np.int32), holders)
+    nth = np.arange(positions) - np.repeat(np.cumsum(holders) - holders, holders)
+    account = ((np.repeat(first, holders) + nth * np.repeat(stride, holders)) % accounts).astype(np.int32)
+    order = np.argsort(account.astype(np.min_scalar_type(accounts - 1)), kind="stable")  # 16 bits are counted
+    return account[order], held[order]
 
 
 def of_accounts(whole: House, accounts: int) -> House:
