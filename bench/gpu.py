@@ -26,6 +26,10 @@ DEADLINE = 500.0
 """Seconds after which no stage is started."""
 
 HOUSE = {"instruments": 1_000_000, "scenarios": 10_000, "accounts": 10_000, "positions": 10_000_000}
+MANY = {"instruments": 200_000, "scenarios": 10_000, "accounts": 10_000, "positions": 2_000_000, "underlyings": 1_000}
+"""A house of as many series an underlying as a stock exchange lists: what the host does for each underlying shows."""
+TILES = (1024, 2048, 4096, 8192)
+"""Instruments between two aggregations: sizes to compare with the one that is in use."""
 SAMPLE_ACCOUNTS = 10
 CPU_SCENARIOS = 512
 
@@ -149,6 +153,25 @@ def gpu_house(whole: Any) -> dict[str, Any]:
     return out
 
 
+def tiles(whole: Any) -> dict[str, float]:
+    """Seconds of a warm float64 run of the house by the number of instruments between two aggregations."""
+    from importlib import import_module  # noqa: PLC0415
+    from unittest.mock import patch  # noqa: PLC0415
+
+    from gpu_var import cuda  # noqa: PLC0415
+    from gpu_var.benchmark import house as h  # noqa: PLC0415
+
+    out = {}
+    for tile in TILES:
+        if time.perf_counter() - START > DEADLINE:
+            print(f"  {tile}: skipped, no time left")
+            continue
+        with patch.object(cuda, "TILE", tile), patch.object(import_module("gpu_var.cuda.revalue"), "TILE", tile):
+            out[str(tile)] = h.run(whole, "cuda", os.cpu_count() or 1).seconds
+        print(f"  {tile} instruments a tile: {out[str(tile)]:.2f} s", flush=True)
+    return out
+
+
 def profile(whole: Any) -> dict[str, Any]:
     """Where the time of a float64 run of the house goes: on the device, by kernel."""
     from gpu_var.benchmark import house as h  # noqa: PLC0415
@@ -260,9 +283,14 @@ def main() -> int:
     result["book"] = size
     stage("parity", parity, whole)
     stage("house", gpu_house, whole)
+    stage("tiles", tiles, whole)
     stage("profile", profile, whole)
     stage("valuation", valuation, whole)
     stage("cpu", cpu_house, whole)
+    many = {name: max(20, n // shrink) for name, n in MANY.items()}
+    whole = stage("book_of_many", lambda: house(**many))
+    result["book_of_many"] = many
+    stage("house_of_many", gpu_house, whole)
 
     slug = re.sub(r"\W+", "-", result.get("device", {}).get("gpu", "gpu")).strip("-").lower()
     path = ROOT / "bench" / "results" / f"{slug}-{result['commit'].rstrip('+')}.json"

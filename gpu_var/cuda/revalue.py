@@ -42,11 +42,13 @@ _NAMES = {np.dtype(np.float64): "double", np.dtype(np.float32): "float"}
 
 
 class _Shared:
-    """What calls share: tables of the latest tiles, and the count of elements priced on the host."""
+    """What calls share: tables of the latest tiles, the latest scenarios' arrays that were checked, and the count of
+    elements priced on the host."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
         self.tables: OrderedDict[tuple[str | int, ...], tuple[Device, Tables]] = OrderedDict()
+        self.checked: tuple[Device | None, Shocks | None, int] = None, None, 0
         self.host_priced = 0
 
 
@@ -134,12 +136,7 @@ def revalue(
         ValueError: an array of another shape, a slice with a step, or rows that are no tile.
     """
     device = current()
-    n_maturities = len(market.horizon.years)
-    check_array("shocks.spot", shocks.spot, np.float64, (None,))
-    total = len(shocks.spot)
-    check_array("shocks.fx", shocks.fx, np.float64, (total,))
-    for name in ("forward", "rate", "vol_growth"):
-        check_array(f"shocks.{name}", getattr(shocks, name), np.float64, (n_maturities, total))
+    total = _scenarios_of(device, shocks, len(market.horizon.years))
     first, stop, step = scenarios.indices(total)
     if step != 1:
         raise ValueError(f"scenarios has step {step}; expected 1")
@@ -161,6 +158,19 @@ def revalue(
     if of.n_scenarios is not None and of.n_scenarios < total:
         raise ValueError(f"prepared has premiums for {of.n_scenarios} scenarios; expected at least {total}")
     _revalue(device, of, instruments, market, shocks, prepared, first, n, rows, out)
+
+
+def _scenarios_of(device: Device, shocks: Shocks, n_maturities: int) -> int:
+    """How many scenarios there are, once their arrays are checked: not again where the next tile brings the same."""
+    asked = device, shocks, n_maturities
+    if any(a is not b for a, b in zip(asked, _shared.checked, strict=True)):
+        check_array("shocks.spot", shocks.spot, np.float64, (None,))
+        total = len(shocks.spot)
+        check_array("shocks.fx", shocks.fx, np.float64, (total,))
+        for name in ("forward", "rate", "vol_growth"):
+            check_array(f"shocks.{name}", getattr(shocks, name), np.float64, (n_maturities, total))
+        _shared.checked = asked
+    return len(shocks.spot)
 
 
 def _revalue(
