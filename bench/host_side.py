@@ -2,8 +2,9 @@
 
 This measures the host alone. The run is the benchmark's house on a device whose arrays hold nothing and whose kernels
 do nothing, so the seconds say nothing of how long a GPU would take, and the results are no results. What CuPy adds to
-a call (some 5 to 20 µs) is not in the seconds either; how many calls there are is in the last lines. Fits need numbers:
-the boundaries and integrals of premiums are computed by the host in a run before, and handed out again in this one.
+a call (some 5 to 20 µs) is not in the seconds either; how many calls there are is in the last lines. Some numbers the
+host needs: the boundaries and integrals of premiums, and where the tiles of holdings begin, are computed by the host in
+a run before, and handed out again in this one.
 A step's seconds are the processor's, of all threads; of a wall clock several threads take less.
 
     python bench/host_side.py --instruments 1000000 --positions 10000000
@@ -24,9 +25,11 @@ from unittest.mock import patch
 import numpy as np
 import numpy.typing as npt
 
+import cpu_reference
 from cpu_reference.exercise import HOST, Solver
 from gpu_var import cuda, engine
 from gpu_var.benchmark import house as h
+from gpu_var.cuda import holders
 
 revalue: Any = import_module("gpu_var.cuda.revalue")
 """The module; the package's `revalue` is the function."""
@@ -34,14 +37,13 @@ revalue: Any = import_module("gpu_var.cuda.revalue")
 STEPS = (
     (h, "underlyings", "underlyings: sorting instruments, curves, smiles"),
     (h, "cells_of", "cells: which account holds which underlying"),
-    (engine, "Holders", "holdings: ordered by cell"),
-    (engine.Holders, "of", "holdings: ordered by tile and cell"),
+    (engine, "holders_of", "holdings: laid out, uploads among it"),
+    (cuda.Holders, "of", "holdings: tiles of each underlying"),
     (engine, "shocks", "shocks: each underlying's market in the scenarios"),
     (revalue, "fits", "fits: ranges, rates, dividends"),
     (revalue, "fit_premiums", "fits of premiums"),
     (revalue, "_launched_today", "today's prices: launches"),
     (cuda, "prepare_all", "preparation besides"),
-    (cuda, "upload_tiles", "holdings: uploads"),
     (revalue, "tables", "tables of instruments for the kernels"),
     (cuda, "revalue", "revaluation: launches"),
     (cuda, "aggregate", "aggregation: launches"),
@@ -96,6 +98,10 @@ class Nothing(np.lib.mixins.NDArrayOperatorsMixin):
         """Another one."""
         return Nothing.of(self.shape, self.dtype, self._value)
 
+    def astype(self, dtype: npt.DTypeLike) -> "Nothing":
+        """Of another type."""
+        return Nothing.of(self.shape, dtype, self._value)
+
     def reshape(self, *shape: int) -> "Nothing":
         """In another shape; one length may be −1."""
         rest = -np.prod(shape, dtype=np.int64)
@@ -105,9 +111,18 @@ class Nothing(np.lib.mixins.NDArrayOperatorsMixin):
         """Without the axis."""
         return Nothing.of(tuple(n for i, n in enumerate(self.shape) if i != axis), np.bool_, self._value)
 
+    def any(self) -> "Nothing":
+        """One."""
+        return Nothing.of((), np.bool_, self._value)
+
     def on_host(self) -> npt.NDArray[Any]:
         """What a download brings."""
         return np.full(self.shape, self._value, self.dtype) if self._value else np.zeros(self.shape, self.dtype)
+
+
+def _places(array: Nothing, *_args: Any, **_more: Any) -> Nothing:
+    """As many numbers as the array is long: where the true ones are, all may be."""
+    return Nothing.of(len(array), np.int64)
 
 
 def _as_strided(array: Nothing, shape: tuple[int, ...], _strides: tuple[int, ...]) -> Nothing:
@@ -121,6 +136,8 @@ class _Arrays:
     zeros = empty = Nothing.of
     broadcast_to = staticmethod(lambda array, shape: Nothing.of(shape, array.dtype))
     ascontiguousarray = staticmethod(lambda array: array)
+    argsort = flatnonzero = staticmethod(_places)
+    searchsorted = staticmethod(lambda _a, v, side="left": Nothing.of(v.shape, np.int64))  # noqa: ARG005
     lib = SimpleNamespace(stride_tricks=SimpleNamespace(as_strided=_as_strided))
     cuda = SimpleNamespace(
         Device=lambda: SimpleNamespace(id=0),
@@ -219,6 +236,22 @@ def _repeating(answers: list[Any]) -> Solver:
 
 
 @contextmanager
+def _laying_out(into: list[Any]) -> Iterator[None]:
+    """Where the tiles of holdings begin is computed by the reference, and kept."""
+
+    def laid_out(*args: Any) -> Any:
+        first_cell = args[4]
+        of = cpu_reference.Holders(*args).of
+        n_rows = [len(tile.cell) for u in range(len(first_cell) - 1) for tile in of(u)]
+        into.append(np.concatenate([[0], np.cumsum(n_rows)]))
+        with patch.object(holders, "first_rows", lambda *_: into[-1]):
+            return holders.Holders(*args)
+
+    with patch.object(cuda, "Holders", laid_out):
+        yield
+
+
+@contextmanager
 def _watched(steps: Steps) -> Iterator[None]:
     with ExitStack() as stack:
         for module, name, step in STEPS:
@@ -229,11 +262,13 @@ def _watched(steps: Steps) -> Iterator[None]:
 def measured(whole: h.House, precision: str = "float64", threads: int = 1) -> Measured:
     """Run a house on a device that does nothing."""
     answers: list[Any] = []
-    with cuda.use(NoDevice()), patch.object(revalue, "SOLVER", _recording(answers)):
+    first: list[Any] = []
+    with cuda.use(NoDevice()), patch.object(revalue, "SOLVER", _recording(answers)), _laying_out(first):
         h.run(whole, "cuda", threads, precision)
     steps, device = Steps(), NoDevice()
     begin = time.process_time()
-    with cuda.use(device), patch.object(revalue, "SOLVER", _repeating(answers)), _watched(steps):
+    again = patch.object(holders, "first_rows", lambda *_: first.pop(0))
+    with cuda.use(device), patch.object(revalue, "SOLVER", _repeating(answers)), again, _watched(steps):
         seconds = h.run(whole, "cuda", threads, precision).seconds
     return Measured(seconds, time.process_time() - begin, steps, device)
 

@@ -3,7 +3,7 @@
 Plain arrays in, plain arrays out; nothing of `gpu_var`. Losses and profits are in base currency, gains positive.
 """
 
-from cpu_reference.aggregate import Holdings, add_rows, aggregate, upload, upload_tiles
+from cpu_reference.aggregate import Holdings, add_rows, aggregate, upload
 from cpu_reference.arrays import (
     BLOCK,
     MEASURED,
@@ -17,6 +17,7 @@ from cpu_reference.arrays import (
     zeros,
 )
 from cpu_reference.filter import filter_absolute, filter_ewma, steady
+from cpu_reference.holders import Holders
 from cpu_reference.normals import correlate, normals, student_t_mixing
 from cpu_reference.price import Valuation, price
 from cpu_reference.revalue import Prepared, Request, prepare, prepare_all, revalue
@@ -27,6 +28,7 @@ __all__ = [
     "BLOCK",
     "MEASURED",
     "TILE",
+    "Holders",
     "Holdings",
     "Instruments",
     "Market",
@@ -56,7 +58,6 @@ __all__ = [
     "to_device",
     "to_host",
     "upload",
-    "upload_tiles",
     "workers",
     "zeros",
 ]

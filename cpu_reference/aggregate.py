@@ -1,6 +1,5 @@
 """From profit and loss of instruments to profit and loss of cells."""
 
-from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -23,21 +22,6 @@ class Holdings(NamedTuple):
 def upload(holdings: Holdings) -> Holdings:
     """Holdings where the backend computes, for a tile that is aggregated in several blocks of scenarios."""
     return holdings
-
-
-def upload_tiles(holdings: Holdings, first: I8) -> list[Holdings]:
-    """As `upload`, of several tiles whose rows stand one after another.
-
-    Args:
-        holdings: of all tiles; ascending by cell within each.
-        first: (n_tiles + 1,) row where each tile begins.
-    """
-    cell, start, instrument, quantity = holdings
-    tiles = []
-    for begin, end in pairwise(first.tolist()):
-        held = slice(int(start[begin]), int(start[end]))
-        tiles.append(Holdings(cell[begin:end], start[begin : end + 1] - held.start, instrument[held], quantity[held]))
-    return tiles
 
 
 def aggregate(holdings: Holdings, pnl: F8, out: F8) -> None:

@@ -1,27 +1,20 @@
-"""Cells — an account's positions on one underlying — and what they hold, laid out for the loop over tiles.
+"""Cells — an account's positions on one underlying — and what they hold, as the backends lay it out.
 
-Both are put into order by counting, which takes time in proportion to the positions, where the numbers to count are of
-the order of the positions; else by sorting.
+Cells are put into order by counting, which takes time in proportion to the positions, where the numbers to count are
+of the order of the positions; else by sorting.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
-from scipy.sparse import coo_array
 
 from cpu_reference.aggregate import Holdings
+from cpu_reference.holders import FEW, SPARSE
+from gpu_var.backend import Backend
 from gpu_var.market.state import Underlying
 from gpu_var.tables.book import F8, I4, I8, Book
-
-Integers = npt.NDArray[np.integer]
-
-_SPARSE = 8
-"""Numbers to count, for each position, above which sorting takes less time or memory."""
-
-_FEW = 4096
-"""Positions below which sorting takes less time than the preparations of counting."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +33,7 @@ def cells_of(book: Book) -> Cells:
     numbers = len(book.underlyings.spot) * n_accounts
     narrow = np.int32 if numbers <= np.iinfo(np.int32).max else np.int64
     key = book.instruments.underlying[instrument] * narrow(n_accounts) + account
-    if numbers > max(_FEW, _SPARSE * len(quantity)):
+    if numbers > max(FEW, SPARSE * len(quantity)):
         cell, of_position = np.unique(key, return_inverse=True)
     else:
         there = np.zeros(numbers, dtype=np.bool_)
@@ -50,42 +43,22 @@ def cells_of(book: Book) -> Cells:
     return Cells((cell % n_accounts).astype(np.int32), (cell // n_accounts).astype(np.int32), of_position)
 
 
-class Held(NamedTuple):
-    """Who holds how much of an underlying's instruments, tile by tile."""
-
-    holdings: Holdings  # cells counted within the underlying, instruments within their tile
-    first: I8  # (n_tiles + 1,): row of `holdings` where each tile begins
-
-
-class Holders:
-    """Who holds how much of each underlying's instruments, laid out for tiles of them one underlying at a time.
+def holders_of(book: Book, cells: Cells, parts: Sequence[Underlying], backend: Backend) -> Any:
+    """The backend's `Holders` of a book's non-zero positions: who holds how much of each underlying's instruments.
 
     Args:
         cells: of `cells_of`, or a finer division of the positions; ascending by underlying.
-        parts: the underlyings held.
-        size: instruments of a tile.
+        parts: the underlyings to lay out, ascending; of each, every instrument that is held.
     """
-
-    def __init__(self, book: Book, cells: Cells, parts: list[Underlying], size: int) -> None:
-        instrument, quantity, _ = _held(book)
-        place = np.zeros(len(book.instruments.kind), dtype=np.int32)
-        for part in parts:
-            place[part.row] = np.arange(len(part.row))
-        self._size = size
-        self._first_cell = np.searchsorted(cells.underlying, np.arange(len(book.underlyings.spot) + 1))
-        # An underlying's cells stand together, and what it takes from here on stays within a core's cache.
-        self._begin, self._place, self._quantity = _by_row(
-            cells.of_position, place[instrument], quantity, len(cells.account)
-        )
-
-    def of(self, part: Underlying) -> Held:
-        """An underlying's; within a tile, ascending by cell, then by instrument."""
-        cells = slice(*self._first_cell[part.position : part.position + 2].tolist())
-        begin = self._begin[cells.start : cells.stop + 1]
-        own = slice(int(begin[0]), int(begin[-1]))
-        cell = np.repeat(np.arange(len(begin) - 1, dtype=np.int32), np.diff(begin))
-        n_tiles = -(-len(part.row) // self._size)
-        return _tiled(self._place[own], cell, self._quantity[own], n_tiles, len(begin) - 1, self._size)
+    instrument, quantity, _ = _held(book)
+    length = np.zeros(len(book.underlyings.spot), dtype=np.int64)
+    length[[part.position for part in parts]] = [len(part.row) for part in parts]
+    first_instrument = np.concatenate([[0], np.cumsum(length)])
+    place = np.full(len(book.instruments.kind), first_instrument[-1], dtype=np.int32)
+    for part, begin in zip(parts, first_instrument[[part.position for part in parts]].tolist(), strict=True):
+        place[part.row] = np.arange(begin, begin + len(part.row))
+    first_cell = np.searchsorted(cells.underlying, np.arange(len(length) + 1))
+    return backend.Holders(cells.of_position, instrument, quantity, place, first_cell, first_instrument, backend.TILE)
 
 
 def _held(book: Book) -> tuple[I4, F8, I4]:
@@ -95,47 +68,6 @@ def _held(book: Book) -> tuple[I4, F8, I4]:
     if held.all():
         return p.instrument, p.quantity, p.account
     return p.instrument[held], p.quantity[held], p.account[held]
-
-
-def _counted(rows: Integers, columns: Integers, values: F8, shape: tuple[int, int]) -> coo_array:
-    """A sparse matrix whose conversions put entries into order by counting; two in one place stay two."""
-    matrix = coo_array((values, (rows, columns)), shape=shape)
-    matrix.has_canonical_format = True
-    return matrix
-
-
-def _by_row(rows: I8, columns: Integers, values: F8, n_rows: int) -> tuple[Integers, Integers, F8]:
-    """Where each row begins (n_rows + 1,), and the columns and values row after row, otherwise in the order given."""
-    if len(rows) < _FEW or n_rows > _SPARSE * len(rows):
-        order = np.argsort(rows, kind="stable")
-        return np.searchsorted(rows[order], np.arange(n_rows + 1)), columns[order], values[order]
-    matrix = _counted(rows, columns, values, (n_rows, int(columns.max()) + 1)).tocsr()
-    return matrix.indptr, matrix.indices, matrix.data
-
-
-def _tiled(at: Integers, cell: Integers, quantity: F8, n_tiles: int, n_cells: int, size: int) -> Held:
-    """One underlying's holdings in order by (tile, cell, instrument)."""
-    rows = n_tiles * n_cells
-    narrow = np.int32 if rows * size <= np.iinfo(np.int32).max else np.int64
-    tile = at // size
-    row: Integers = tile * narrow(n_cells) + cell
-    instrument: Integers = at - tile * size
-    touched: Integers
-    start: Integers
-    if len(at) >= _FEW and rows <= _SPARSE * len(at):
-        # Columns first, so that the rows' are ascending.
-        matrix = _counted(row, instrument, quantity, (rows, size)).tocsc().tocsr()
-        touched = np.flatnonzero(np.diff(matrix.indptr))
-        start = np.append(matrix.indptr[touched], matrix.indptr[-1:])
-        instrument, quantity = matrix.indices, matrix.data
-    else:
-        order = np.argsort(row * narrow(size) + instrument, kind="stable")
-        row, instrument, quantity = row[order], instrument[order], quantity[order]
-        begin = np.flatnonzero(np.diff(row, prepend=-1))
-        touched, start = row[begin], np.append(begin, len(row))
-    first = np.searchsorted(touched, np.arange(n_tiles + 1) * n_cells)
-    of_tile = np.repeat(np.arange(n_tiles) * n_cells, np.diff(first))
-    return Held(Holdings(touched - of_tile, start, instrument, quantity), first)
 
 
 def compressed(cell: I8, instrument: I8, quantity: F8) -> Holdings:

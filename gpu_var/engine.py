@@ -21,7 +21,7 @@ from cpu_reference.revalue import Prepared, Request
 from cpu_reference.tail import Tail
 from cpu_reference.types import Instruments, Market, Shocks
 from gpu_var.backend import Backend, load_backend
-from gpu_var.cells import Cells, Held, Holders
+from gpu_var.cells import Cells, holders_of
 from gpu_var.market.factors import Factors
 from gpu_var.market.state import Underlying, shocks, underlyings
 from gpu_var.scenarios.model import ScenarioSet, measures
@@ -143,9 +143,10 @@ def revalue(
         return out
     done, total = 0, max(1, sum(len(part.row) for part in parts))
     with ThreadPoolExecutor(backend.workers(threads)) as lane, ThreadPoolExecutor(threads) as hands:
-        holders = hands.submit(Holders, book, cells, parts, backend.TILE)
-        loop = _Loop(book, config, factors, cells, holders, backend, precision, lane, hands, sets)
-        budget = backend.batch_bytes()
+        budget = backend.batch_bytes()  # of what is free before anything is laid out, so that runs are cut alike
+        holders = hands.submit(holders_of, book, cells, parts, backend)
+        shock = sets[0].shock if len(sets) == 1 else np.concatenate([s.shock for s in sets])
+        loop = _Loop(book, config, factors, cells, holders, backend, precision, lane, hands, sets, shock)
         n_cells_of = np.bincount(cells.underlying, minlength=len(book.underlyings.spot))
         groups = list(_batches(parts, [_prepared_bytes(part, n_scenarios) for part in parts], PREPARED_BYTES))
         with closing(_one_ahead(loop.prepare, groups)) as coming:
@@ -219,7 +220,7 @@ class Ready(NamedTuple):
     market: Market
     shocks: Shocks  # the backend's arrays
     prepared: Prepared
-    held: list[Any]  # of each tile, who holds how much; of the backend's `upload_tiles`
+    held: list[Any]  # of each tile, who holds how much; of the backend's `Holders`
 
 
 def revalue_block(backend: Backend, precision: str, ready: Ready, block: slice, out: F8) -> None:
@@ -274,22 +275,23 @@ class _Loop:
     config: Config
     factors: Factors
     cells: Cells
-    holders: Future[Holders]
+    holders: Future[Any]  # the backend's `Holders`
     backend: Backend
     precision: str  # of a tile's profit and loss; sums are float64
     lane: Executor  # the backend's tasks
     hands: Executor  # what the host does for any backend
     sets: list[ScenarioSet]
+    shock: F8  # of all models, one after another
 
     def prepare(self, group: list[Underlying]) -> dict[int, Ready]:
         """What the scenarios of all models share, of some underlyings at once; by row of the underlying."""
         backend = self.backend
-        shock = np.concatenate([s.shock for s in self.sets])
 
-        def held(part: Underlying) -> Held:
-            return self.holders.result().of(part)
+        def held(part: Underlying) -> list[Any]:
+            tiles: list[Any] = self.holders.result().of(part.position)
+            return tiles
 
-        moved = [self.hands.submit(shocks, self.book, self.config, self.factors, part, shock) for part in group]
+        moved = [self.hands.submit(shocks, self.book, self.config, self.factors, part, self.shock) for part in group]
         laid_out = [self.hands.submit(held, part) for part in group]
         requests = [
             Request(part.instruments, part.market, state.result(), part.listed)
@@ -299,8 +301,7 @@ class _Loop:
         # In one thread: fits are many short steps of Python, which several would only pass back and forth.
         for part, one, own, prepared in zip(group, requests, laid_out, backend.prepare_all(requests), strict=True):
             on_device = Shocks(*map(backend.to_device, one.shocks))
-            holders = backend.upload_tiles(*own.result())
-            ready[part.position] = Ready(part.instruments, part.market, on_device, prepared, holders)
+            ready[part.position] = Ready(part.instruments, part.market, on_device, prepared, own.result())
         return ready
 
     def run(

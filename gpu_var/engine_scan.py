@@ -9,7 +9,7 @@ import numpy as np
 
 from cpu_reference.types import Shocks
 from gpu_var.backend import Backend
-from gpu_var.cells import Cells, Holders
+from gpu_var.cells import Cells, holders_of
 from gpu_var.engine import Ready, revalue_block, run_all
 from gpu_var.market.state import Underlying
 from gpu_var.tables.book import F8, I8, Book
@@ -52,7 +52,7 @@ def revalue_passes(
         (n_cells, n_columns) float64 in base currency, gains positive.
     """
     out = np.zeros((len(cells.account), n_columns))
-    held = Holders(book, cells, [part.underlying for part in parts], backend.TILE)
+    held = holders_of(book, cells, [part.underlying for part in parts], backend)
     tasks = []
     # One after another, as in the engine: fits are many short steps of Python.
     for part, price, passes in parts:
@@ -60,7 +60,7 @@ def revalue_passes(
         # Where today's prices are given, no premium need be fitted for today's maturities.
         market = part.market if price is None else part.market._replace(today=part.market.horizon)
         today = price
-        holders = backend.upload_tiles(*held.of(part))
+        holders = held.of(part.position)
         for one in passes:
             instruments = part.instruments._replace(vol=one.vol[0])
             prepared = backend.prepare(instruments, market, one.shocks, part.listed._replace(vol=one.vol[1]))

@@ -11,7 +11,7 @@ from cpu_reference.price import Valuation
 from cpu_reference.revalue import Prepared, Request
 from cpu_reference.tail import Tail
 from cpu_reference.types import Instruments, Market, Maturities, Shocks, Smile
-from gpu_var.cuda.aggregate import add_rows, aggregate, upload, upload_tiles
+from gpu_var.cuda.aggregate import add_rows, aggregate, upload
 from gpu_var.cuda.arrays import (
     BLOCK,
     MEASURED,
@@ -26,6 +26,7 @@ from gpu_var.cuda.arrays import (
 )
 from gpu_var.cuda.device import current, unavailable, use
 from gpu_var.cuda.filter import filter_absolute, filter_ewma
+from gpu_var.cuda.holders import Holders
 from gpu_var.cuda.normals import correlate, draw, normals, student_t_mixing
 from gpu_var.cuda.price import price
 from gpu_var.cuda.revalue import prepare, prepare_all, revalue
@@ -35,6 +36,7 @@ __all__ = [
     "BLOCK",
     "MEASURED",
     "TILE",
+    "Holders",
     "Holdings",
     "Instruments",
     "Market",
@@ -67,7 +69,6 @@ __all__ = [
     "to_host",
     "unavailable",
     "upload",
-    "upload_tiles",
     "use",
     "workers",
     "zeros",

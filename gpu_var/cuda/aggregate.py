@@ -1,6 +1,5 @@
 """Launcher of kernels/aggregate.cu; twin of cpu_reference/aggregate.py."""
 
-from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -35,51 +34,28 @@ def upload(holdings: Holdings) -> Uploaded:
     Raises:
         ValueError: rows, cells or instruments that are out of order or out of range.
     """
-    return upload_tiles(holdings, np.array([0, len(holdings.cell)]))[0]
-
-
-def upload_tiles(holdings: Holdings, first: I8) -> list[Uploaded]:
-    """Copy holdings of several tiles to the device, all in one.
-
-    Args:
-        holdings: of all tiles; ascending by cell within each.
-        first: (n_tiles + 1,) row where each tile begins.
-
-    Raises:
-        ValueError: rows, cells or instruments that are out of order or out of range.
-    """
     cell, start, instrument, quantity = holdings
     if len(start) != len(cell) + 1 or len(quantity) != len(instrument):
         lengths = ", ".join(str(len(column)) for column in holdings)
         raise ValueError(f"holdings' cell, start, instrument, quantity have {lengths} rows; expected n, n + 1, m, m")
     if start[0] != 0 or start[-1] != len(instrument) or (np.diff(start) < 0).any():
         raise ValueError(f"holdings' start is not ascending from 0 to {len(instrument)}")
-    step = np.diff(cell)
-    step[(first[(first > 0) & (first < len(cell))] - 1)] = 1
-    if len(cell) and (cell.min() < 0 or (step <= 0).any()):
+    if len(cell) and (cell[0] < 0 or (np.diff(cell) <= 0).any()):
         raise ValueError("holdings' cell is not ascending from 0 or more; expected each cell once")
     lowest, highest = (int(f(instrument)) if len(instrument) else 0 for f in (np.min, np.max))
     if lowest < 0:
         raise ValueError(f"holdings name instrument {lowest}; expected 0 or more")
-    if len(cell) and max(int(cell.max()), highest) > np.iinfo(np.int32).max:
-        raise ValueError(f"holdings reach cell {cell.max()}, instrument {highest}; expected 32-bit numbers")
+    if len(cell) and max(int(cell[-1]), highest) > np.iinfo(np.int32).max:
+        raise ValueError(f"holdings reach cell {cell[-1]}, instrument {highest}; expected 32-bit numbers")
     put = current().upload
-    cells, starts = put(cell.astype(np.int32)), put(start.astype(np.int64))
-    instruments, quantities = put(instrument.astype(np.int32, copy=False)), put(quantity.astype(np.float64, copy=False))
-    tiles = []
-    for begin, end in pairwise(first.tolist()):
-        own = instrument[int(start[begin]) : int(start[end])]
-        tiles.append(
-            Uploaded(
-                cells[begin:end],
-                starts[begin : end + 1],
-                instruments,
-                quantities,
-                n_cells=int(cell[end - 1]) + 1 if end > begin else 0,
-                n_instruments=int(own.max()) + 1 if len(own) else 0,
-            )
-        )
-    return tiles
+    return Uploaded(
+        put(cell.astype(np.int32)),
+        put(start.astype(np.int64)),
+        put(instrument.astype(np.int32, copy=False)),
+        put(quantity.astype(np.float64, copy=False)),
+        n_cells=int(cell[-1]) + 1 if len(cell) else 0,
+        n_instruments=highest + 1 if len(instrument) else 0,
+    )
 
 
 def add_rows(rows: I8, values: Any, out: Any) -> None:

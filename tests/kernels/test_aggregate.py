@@ -170,33 +170,6 @@ def test_bad_holdings(host: HostDevice, change: dict[str, Any], text: str) -> No
         twin.upload(held._replace(**change))
 
 
-@pytest.mark.parametrize("single", [False, True])
-def test_tiles_uploaded_together(host: HostDevice, single: bool) -> None:
-    """The bits of each tile uploaded alone, empty ones too, and the same checks of a tile against its matrices."""
-    rng = np.random.default_rng(int(single))
-    tiles = [random_holdings(rng, n, 9, 2.0) for n in (4, 3, 1, 5)]
-    none = Holdings(*(column[:0] for column in tiles[0]))._replace(start=np.zeros(1, dtype=np.intp))
-    tiles = [none, tiles[0], none, *tiles[1:], none]
-    start = np.concatenate([[0], np.cumsum(np.concatenate([np.diff(tile.start) for tile in tiles]))])
-    columns = {name: np.concatenate([getattr(t, name) for t in tiles]) for name in ("cell", "instrument", "quantity")}
-    every = Holdings(start=start, **columns)
-    first = np.cumsum([0, *(len(tile.cell) for tile in tiles)])
-    pnl = rng.standard_normal((9, 40)).astype(np.float32 if single else np.float64)
-    for backend in (cpu_reference, twin):
-        for tile, uploaded in zip(tiles, backend.upload_tiles(every, first), strict=True):
-            one, other = np.ones((5, 40)), np.ones((5, 40))
-            backend.aggregate(tile, pnl, one)
-            backend.aggregate(uploaded, pnl, other)
-            np.testing.assert_array_equal(bits(one), bits(other))
-    short = twin.upload_tiles(every._replace(instrument=np.minimum(every.instrument, 5)), first)
-    for tile in short:
-        twin.aggregate(tile, pnl[:6], np.ones((5, 40)))
-    with pytest.raises(ValueError, match="reach instrument 5, pnl has 5 instruments"):
-        twin.aggregate(short[1], pnl[:5], np.ones((5, 40)))
-    with pytest.raises(ValueError, match="cell is not ascending"):
-        twin.upload_tiles(every, first[[0, -1]])
-
-
 def test_rows_are_added(host: HostDevice, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also of column blocks, with values that are no numbers, and a few rows at a time; the rest stays as it is."""
     monkeypatch.setattr(importlib.import_module("cpu_reference.aggregate"), "MEASURED", 100)

@@ -67,6 +67,13 @@ def test_aggregate() -> None:
         check(seed)
 
 
+def test_holders() -> None:
+    holders = load("test_holders")
+    for seed in range(300):
+        holders.check_random(seed)
+    holders.check(holders.random_positions(np.random.default_rng(300), 300_000, 5000, 2000), 1024)
+
+
 def test_tail() -> None:
     check = load("test_tail").check_random
     for seed in range(300):

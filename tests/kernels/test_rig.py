@@ -64,6 +64,25 @@ def test_arrays_apart_from_the_hosts_mix_with_none_of_them() -> None:
             mixed()
 
 
+def test_functions_of_arrays_apart_are_those_of_cupy() -> None:
+    """As in cupy/_sorting (14.2): no other kind of sort, no arrays of the host."""
+    device = SeparateDevice(folder=PLANTED)
+    array = device.upload(np.array([2, 1, 1]))
+    assert device.download(device.xp.argsort(array, kind="stable")).tolist() == [1, 2, 0]
+    with pytest.raises(ValueError, match="kind can only be None or 'stable'"):
+        device.xp.argsort(array, kind="quicksort")
+    ascending = device.upload(np.array([1, 1, 2]))
+    assert device.download(device.xp.searchsorted(ascending, array, side="right")).tolist() == [3, 2, 2]
+    for a, v in ((ascending, np.array([1])), (ascending, [1]), (np.array([1]), ascending)):
+        with pytest.raises(NotImplementedError):
+            device.xp.searchsorted(a, v)
+    assert device.download(device.xp.flatnonzero(array > 1)).tolist() == [0]
+    with pytest.raises(TypeError):
+        device.xp.flatnonzero(np.array([True]))
+    with pytest.raises(AttributeError, match="if CuPy has it, add it here"):
+        device.xp.diff(array)
+
+
 def test_missing_barriers_are_a_race() -> None:
     with pytest.raises(SanitizerError, match=r"data race[\s\S]*sums\.cu"):
         total(HostDevice("thread", PLANTED), "sum_race")

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import cpu_reference
+from cpu_reference import holders as reference
 from gpu_var import cells
 from gpu_var.tables.book import Positions
 
@@ -40,10 +41,21 @@ def parts_of(owner, held, rng):
     ]
 
 
+def choose(monkeypatch, few, sparse):
+    """When to count and when to sort."""
+    for module in (cells, reference):
+        monkeypatch.setattr(module, "FEW", few)
+        monkeypatch.setattr(module, "SPARSE", sparse)
+
+
+def laid_out(book, found, parts, size):
+    """By the reference."""
+    return cells.holders_of(book, found, parts, SimpleNamespace(Holders=cpu_reference.Holders, TILE=size))
+
+
 @pytest.fixture(params=["counting", "sorting"])
 def way(request, monkeypatch):
-    monkeypatch.setattr(cells, "_FEW", 1 if request.param == "counting" else 1 << 40)
-    monkeypatch.setattr(cells, "_SPARSE", 1 << 40 if request.param == "counting" else 0)
+    choose(monkeypatch, *((1, 1 << 40) if request.param == "counting" else (1 << 40, 0)))
 
 
 @given(held=positions, owner=st.lists(st.integers(0, 3), min_size=20, max_size=20), size=st.integers(1, 9))
@@ -58,11 +70,11 @@ def check(held, owner, size):
     assert (found.account.dtype, found.underlying.dtype, found.of_position.dtype) == (np.int32, np.int32, np.int64)
 
     parts = parts_of(owner, held, np.random.default_rng(size))
-    holders = cells.Holders(book, found, parts, size)
+    holders = laid_out(book, found, parts, size)
     for part in parts:
         place = {int(row): at for at, row in enumerate(part.row)}
         base = [u for u, _ in pairs].index(part.position)
-        tiles = cpu_reference.upload_tiles(*holders.of(part))
+        tiles = holders.of(part.position)
         assert len(tiles) == -(-len(part.row) // size)
         for t, tile in enumerate(tiles):
             expected = sorted(
@@ -88,18 +100,30 @@ def test_many_positions_are_counted_and_few_are_sorted_alike(monkeypatch):
     held = {divmod(int(key), 3000): float(q) for key, q in zip(keys, quantities, strict=True)}
     book, parts = book_of(held, 50, owner), parts_of(owner, held, rng)
     counted = cells.cells_of(book)
-    first = cells.Holders(book, counted, parts, 256)
-    monkeypatch.setattr(cells, "_FEW", 1 << 40)
-    monkeypatch.setattr(cells, "_SPARSE", 0)
+    first = laid_out(book, counted, parts, 256)
+    choose(monkeypatch, 1 << 40, 0)
     by_sorting = cells.cells_of(book)
     for a, b in zip(vars(counted).values(), vars(by_sorting).values(), strict=True):
         np.testing.assert_array_equal(a, b)
-    second = cells.Holders(book, by_sorting, parts, 256)
+    second = laid_out(book, by_sorting, parts, 256)
     for part in parts:
-        monkeypatch.setattr(cells, "_FEW", 4096)
-        monkeypatch.setattr(cells, "_SPARSE", 8)
-        one = first.of(part)
-        monkeypatch.setattr(cells, "_FEW", 1 << 40)
-        other = second.of(part)
-        for a, b in zip((*one.holdings, one.first), (*other.holdings, other.first), strict=True):
-            np.testing.assert_array_equal(a, b)
+        choose(monkeypatch, 4096, 8)
+        one = first.of(part.position)
+        choose(monkeypatch, 1 << 40, 0)
+        for left, right in zip(one, second.of(part.position), strict=True):
+            for a, b in zip(left, right, strict=True):
+                np.testing.assert_array_equal(a, b)
+
+
+def test_underlyings_that_are_not_laid_out(way):
+    """Positions on them stand in no tile of another."""
+    held = {(account, i): 1.0 + account + 10 * i for account in range(3) for i in range(8)}
+    book = book_of(held, 3, [0, 0, 1, 1, 2, 2, 3, 3])
+    found = cells.cells_of(book)
+    parts = [SimpleNamespace(position=1, row=np.array([3, 2])), SimpleNamespace(position=3, row=np.array([6, 7]))]
+    holders = laid_out(book, found, parts, 1)
+    assert holders.of(0) == holders.of(2) == []
+    for part in parts:
+        tiles = holders.of(part.position)
+        assert [tile.quantity.tolist() for tile in tiles] == [[1.0 + a + 10 * i for a in range(3)] for i in part.row]
+        assert [tile.cell.tolist() for tile in tiles] == [[0, 1, 2]] * 2

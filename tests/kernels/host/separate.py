@@ -16,7 +16,7 @@ from gpu_var.cuda.tail import ANY_DEVICE
 
 _ATTRIBUTES = frozenset({"shape", "dtype", "ndim", "size", "nbytes", "itemsize", "strides", "flags"})
 _METHODS = frozenset({"all", "any", "astype", "copy", "max", "min", "ravel", "reshape", "sum"})
-_FUNCTIONS = frozenset({"ascontiguousarray", "broadcast_to", "isfinite", "negative", "where"})
+_FUNCTIONS = frozenset({"ascontiguousarray", "broadcast_to", "flatnonzero", "isfinite", "negative", "where"})
 
 
 class Separate(np.lib.mixins.NDArrayOperatorsMixin):
@@ -97,12 +97,30 @@ def _as_strided(array: Separate, shape: tuple[int, ...], strides: tuple[int, ...
     return Separate(np.lib.stride_tricks.as_strided(array.own, shape, strides))
 
 
+def _argsort(a: Separate, axis: int = -1, kind: str | None = None) -> Separate:
+    """Stable whatever is asked for, and nothing else may be."""
+    if kind not in (None, "stable"):
+        raise ValueError("kind can only be None or 'stable'")
+    return Separate(np.argsort(_unwrapped(a), axis, kind="stable"))
+
+
+def _searchsorted(a: Separate, v: Any, side: Any = "left") -> Separate:
+    """In a vector of the device, of another array of the device or one number."""
+    if not isinstance(a, Separate) or not isinstance(v, Separate | int | float):
+        raise NotImplementedError("Only python scalars or ndarrays are supported for v")
+    if a.ndim != 1:
+        raise ValueError("object too deep for desired array")
+    return _wrapped(np.searchsorted(a.own, _unwrapped(v), side))
+
+
 class _Arrays:
     """What stands in CuPy's place."""
 
     __name__ = "separate"
     ndarray = Separate
+    argsort = staticmethod(_argsort)
     empty = staticmethod(_empty)
+    searchsorted = staticmethod(_searchsorted)
     zeros = staticmethod(lambda shape, dtype=np.float64: Separate(np.zeros(shape, dtype)))
     lib = SimpleNamespace(stride_tricks=SimpleNamespace(as_strided=_as_strided))
     cuda = SimpleNamespace(
