@@ -120,7 +120,7 @@ def _distinct(chain: Chain) -> tuple[F8, I8]:
     r, q = (chain.rate, chain.dividend) if chain.sign < 0 else (chain.dividend, chain.rate)
     one = _alike(r) and _alike(q)
     if one or max(r.max() - r.min(), q.max() - q.min()) * chain.years <= ROUNDING:
-        return np.array([[r[0], q[0]]]), np.broadcast_to(np.intp(0), len(r))
+        return np.array([[r[0], q[0]]]), _for_all(np.zeros(1, dtype=np.intp), len(r))
     pair, inverse = np.unique(np.stack([r, q], axis=1), axis=0, return_inverse=True)
     return pair, inverse.reshape(-1)
 
@@ -174,9 +174,12 @@ def _alike(column: npt.NDArray[Any]) -> bool:
 
 def _of_each(values: npt.NDArray[Any], at: I8) -> npt.NDArray[Any]:
     """values[at]; one number for all where `at` is one for all."""
-    if not _alike(at):
-        return values[at]
-    return np.ndarray(at.shape, values.dtype, values[at[0] : at[0] + 1], strides=(0,))  # `broadcast_to`, but quicker
+    return _for_all(values[at[:1]], len(at)) if _alike(at) else values[at]
+
+
+def _for_all(one: npt.NDArray[Any], n: int) -> npt.NDArray[Any]:
+    """The number (1,) for all n, as `np.broadcast_to` would have it in ten times the time."""
+    return np.ndarray((n,), one.dtype, one, strides=(0,))
 
 
 def american_from_premium(

@@ -146,8 +146,9 @@ def revalue(
         budget = backend.batch_bytes()  # of what is free before anything is laid out, so that runs are cut alike
         holders = hands.submit(holders_of, book, cells, parts, backend)
         shock = sets[0].shock if len(sets) == 1 else np.concatenate([s.shock for s in sets])
-        loop = _Loop(book, config, factors, cells, holders, backend, precision, lane, hands, sets, shock)
         n_cells_of = np.bincount(cells.underlying, minlength=len(book.underlyings.spot))
+        first_cell = [0, *np.cumsum(n_cells_of).tolist()]
+        loop = _Loop(book, config, factors, cells, first_cell, holders, backend, precision, lane, hands, sets, shock)
         groups = list(_batches(parts, [_prepared_bytes(part, n_scenarios) for part in parts], PREPARED_BYTES))
         with closing(_one_ahead(loop.prepare, groups)) as coming:
             for group, ready in coming:
@@ -275,6 +276,7 @@ class _Loop:
     config: Config
     factors: Factors
     cells: Cells
+    first_cell: list[int]  # of each underlying
     holders: Future[Any]  # the backend's `Holders`
     backend: Backend
     precision: str  # of a tile's profit and loss; sums are float64
@@ -349,8 +351,7 @@ class _Loop:
             into.failed.setdefault(cell, reasons[cell, order])
 
     def _cells(self, part: Underlying) -> slice:
-        begin, end = np.searchsorted(self.cells.underlying, [part.position, part.position + 1])
-        return slice(int(begin), int(end))
+        return slice(*self.first_cell[part.position : part.position + 2])
 
     def _measure(
         self,
