@@ -4,6 +4,7 @@ premium(S) = ∫ [r·e^(−rw)·(N(−d₋(S/B)) − N(−d₋(S/Y))) − q·S·
 the times left u at which exercise can pay; B is the upper boundary, Y the lower one (q < r < 0), else absent.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -73,6 +74,23 @@ class Side(NamedTuple):
 
     side: int  # UPPER or LOWER
     squared: F8  # (b, degree) h², as from ``solve_boundary``
+
+
+Unit = Callable[[Puts, F8], F8]
+"""What x counts above the upper boundary: standard deviations σ√T (b,), of puts and ln of that boundary (b,)."""
+
+
+def deviations(_puts: Puts, upper: F8) -> F8:
+    """x counts standard deviations."""
+    return np.ones(len(upper))
+
+
+def beyond_all(puts: Puts, upper: F8) -> F8:
+    """x counts the way to where exercise is out of reach: eight standard deviations beyond the boundary at expiry and
+    the drift."""
+    rate, dividend, vol, years = puts
+    way = boundary_at_expiry(rate, dividend, UPPER) - upper + np.abs(rate - dividend) * years
+    return np.asarray(way / (vol * np.sqrt(years)) + 8)
 
 
 def regime(rate: F8, dividend: F8, years: F8) -> tuple[F8, Bool, Bool]:
@@ -178,7 +196,7 @@ def exercise_premium(
     greeks: bool = False,
     tolerance: float = TOLERANCE,
     like: Exercise | None = None,
-    from_boundary: bool = False,
+    unit: Unit | None = None,
     solver: Solver = HOST,
     owner: I8 | None = None,
 ) -> Exercise:
@@ -187,7 +205,7 @@ def exercise_premium(
     x: (b, m) ln(S/K) of b puts. Without ``greeks`` delta and gamma are left 0. The boundary is refined until the
     premium's estimated error is below ``tolerance`` (a part of the strike). ``like``, the result with Greeks for almost
     the same puts (b may be a multiple of theirs), says instead how fine and which chains, and where to start from.
-    With ``from_boundary`` x counts standard deviations σ√T above the upper boundary, which must be the only one.
+    With ``unit`` x counts such units above the upper boundary, which must be the only one.
     Puts of different ``owner`` (b,) share no chain: the premiums of an owner's are the same without the others'.
     Source: the formula above, on ``cpu_reference.boundary``.
     """
@@ -210,8 +228,9 @@ def exercise_premium(
                 at = member[start : start + size]
                 block = puts.take(rows[at])
                 moneyness = x[rows[at]]
-                if from_boundary:
-                    moneyness = upper[rows[at], None] + moneyness * (block.vol * np.sqrt(block.years))[:, None]
+                if unit is not None:
+                    z = moneyness * unit(block, upper[rows[at]])[:, None]
+                    moneyness = upper[rows[at], None] + z * (block.vol * np.sqrt(block.years))[:, None]
                 part = [Side(side, squared[at]) for side, squared in sides]
                 found = solver.integral(moneyness, block, horizon[at], part, nodes, int(count), greeks)
                 premium[rows[at]] = found[0]

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cpu_reference.boundary import Puts
-from cpu_reference.exercise import Solver, exercise_premium
+from cpu_reference.exercise import Solver, Unit, exercise_premium
 
 F8 = npt.NDArray[np.float64]
 I8 = npt.NDArray[np.intp]
@@ -19,7 +19,7 @@ class Ask(NamedTuple):
     x: F8  # (b, m) as for ``exercise_premium``
     puts: Puts  # (b,)
     owner: I8  # (b,) likewise
-    from_boundary: bool
+    unit: Unit | None  # likewise
     tolerance: float
 
 
@@ -36,9 +36,9 @@ def answered(asks: Sequence[Ask], solver: Solver) -> list[Answer]:
     What else is asked for together matters to the last digits alone, by rounding, unless it has the same owner.
     """
     answers: dict[int, Answer] = {}
-    alike: dict[tuple[int, bool, float], list[int]] = {}
+    alike: dict[tuple[int, Unit | None, float], list[int]] = {}
     for i, ask in enumerate(asks):
-        alike.setdefault((ask.x.shape[1], ask.from_boundary, ask.tolerance), []).append(i)
+        alike.setdefault((ask.x.shape[1], ask.unit, ask.tolerance), []).append(i)
     for group in alike.values():
         answers |= zip(group, _answers([asks[i] for i in group], solver), strict=True)
     return [answers[i] for i in range(len(asks))]
@@ -50,8 +50,6 @@ def _answers(asks: list[Ask], solver: Solver) -> list[Answer]:
     puts = Puts(*(np.concatenate(column) for column in zip(*(ask.puts for ask in asks), strict=True)))
     first = asks[0]
     with np.errstate(all="ignore"):
-        found = exercise_premium(
-            x, puts, tolerance=first.tolerance, from_boundary=first.from_boundary, solver=solver, owner=owner
-        )
+        found = exercise_premium(x, puts, tolerance=first.tolerance, unit=first.unit, solver=solver, owner=owner)
     ends = np.cumsum([len(ask.x) for ask in asks])[:-1]
     return [Answer(*pair) for pair in zip(np.split(found.premium, ends), np.split(found.upper, ends), strict=True)]

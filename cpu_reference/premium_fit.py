@@ -10,9 +10,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from cpu_reference.boundary import UPPER, boundary_at_expiry
 from cpu_reference.chebyshev import significant, sufficient
-from cpu_reference.exercise import Solver
+from cpu_reference.exercise import Solver, beyond_all
 from cpu_reference.premium_ask import Ask, answered
 from cpu_reference.premium_nodes import (
     NEGLIGIBLE,
@@ -51,14 +50,10 @@ def reach(at: Nodes, boxes: Boxes, solver: Solver) -> F8:
     extremes = (at.rate, -at.rate, at.dividend, -at.dividend)
     corner = at.take(np.unique(np.concatenate([np.lexsort((key, at.box))[first] for key in extremes])))
     puts, box = corner.puts(boxes, np.array([-1.0, 0.0, 1.0]))
-    rate, dividend, vol, years = puts
-    near = Ask(np.zeros((len(rate), 1)), puts, boxes.owner[box], from_boundary=True, tolerance=_NODE_TOLERANCES[0])
-    upper = answered([near], solver)[0].upper
-    farthest = (boundary_at_expiry(rate, dividend, UPPER) - upper + np.abs(rate - dividend) * years) / (
-        vol * np.sqrt(years)
-    ) + 8
-    z = farthest[:, None] * np.linspace(0, 1, 33)
-    premium = answered([near._replace(x=z)], solver)[0].premium
+    way = np.linspace(0, 1, 33)
+    ask = Ask(np.tile(way, (len(box), 1)), puts, boxes.owner[box], unit=beyond_all, tolerance=_NODE_TOLERANCES[0])
+    premium, upper = answered([ask], solver)[0]
+    z = beyond_all(puts, upper)[:, None] * way
     farthest = np.where(premium > NEGLIGIBLE, z + z[:, 1:2], 0.0).max(axis=1)
     np.maximum.at(z_max, box, farthest)
     return z_max

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from cpu_reference.boundary import Puts
 from cpu_reference.chebyshev import analysis, basis, nodes
-from cpu_reference.exercise import Solver
+from cpu_reference.exercise import Solver, deviations
 from cpu_reference.premium_ask import Ask, answered
 
 F8 = npt.NDArray[np.float64]
@@ -104,7 +104,7 @@ def sampled(samples: Sequence[Sample], boxes: Boxes, solver: Solver) -> list[Sur
     for at, (m, d), tolerance in samples:
         puts, box = at.puts(boxes, nodes(m))
         z = (nodes(d) + 1) / 2 * boxes.z_max[box, None]
-        asks.append(Ask(z, puts, boxes.owner[box], from_boundary=True, tolerance=tolerance))
+        asks.append(Ask(z, puts, boxes.owner[box], unit=deviations, tolerance=tolerance))
     out = []
     for (_, (m, d), tolerance), (premium, upper) in zip(samples, answered(asks, solver), strict=True):
         to_m, to_d = analysis(m), analysis(d)
@@ -143,7 +143,7 @@ def measured_errors(looks: Sequence[Look], boxes: Boxes, solver: Solver) -> list
         puts, box = at.puts(boxes, t)
         width = boxes.z_max[box] * puts.vol * np.sqrt(puts.years)
         x = (fit.boundary @ basis(t, m).T).reshape(-1, 1) + (y + 1) / 2 * width[:, None]
-        asks.append(Ask(x, puts, boxes.owner[box], from_boundary=False, tolerance=fit.tolerance / 5))
+        asks.append(Ask(x, puts, boxes.owner[box], unit=None, tolerance=fit.tolerance / 5))
         fitted.append((basis(t, m) @ fit.premium).reshape(-1, d))
     errors = []
     for look, ask, surface, (exact, upper) in zip(looks, asks, fitted, answered(asks, solver), strict=True):

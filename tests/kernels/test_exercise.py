@@ -14,7 +14,7 @@ from kernels.test_revalue import book
 import cpu_reference
 from cpu_reference import boundary, exercise
 from cpu_reference.boundary import LOWER, UPPER, Puts
-from cpu_reference.exercise import HOST, Side, exercise_premium
+from cpu_reference.exercise import HOST, Side, deviations, exercise_premium
 from gpu_var import cuda
 from gpu_var.cuda.device import current
 
@@ -211,11 +211,11 @@ def test_whole_premiums(host: HostDevice, tolerance: float) -> None:
     rng = np.random.default_rng(5)
     chain = Puts(*(np.full(14, v) for v in (0.04, 0.01)), np.linspace(0.2, 0.4, 14), np.full(14, 0.5))
     single, double = upper_puts(rng, 6), double_puts(rng, 2)
-    for puts, from_boundary in ((Puts(*map(np.concatenate, zip(chain, single, strict=True))), True), (double, False)):
-        x = rng.uniform(0.0, 1.0, (len(puts.vol), 5)) * (1.0 if from_boundary else -0.2)
+    for puts, unit in ((Puts(*map(np.concatenate, zip(chain, single, strict=True))), deviations), (double, None)):
+        x = rng.uniform(0.0, 1.0, (len(puts.vol), 5)) * (-0.2 if unit is None else 1.0)
         with np.errstate(all="ignore"):
             host_side, device_side = (
-                exercise_premium(x, puts, tolerance=tolerance, from_boundary=from_boundary, solver=solver)
+                exercise_premium(x, puts, tolerance=tolerance, unit=unit, solver=solver)
                 for solver in (HOST, twin.SOLVER)
             )
         np.testing.assert_array_equal(device_side.tier, host_side.tier)
