@@ -25,6 +25,12 @@ class Cells:
     underlying: I4
     of_position: I8  # (n_positions with quantity ≠ 0,) cell of each, in the order of the book
 
+    def of(self, underlying: int) -> slice:
+        """Those of one underlying."""
+        # Of the column's own type: for another one NumPy would copy the column.
+        ends = np.array([underlying, underlying + 1], dtype=self.underlying.dtype)
+        return slice(*np.searchsorted(self.underlying, ends).tolist())
+
 
 def cells_of(book: Book) -> Cells:
     """The cells of a book's non-zero positions."""

@@ -146,13 +146,12 @@ def revalue(
         budget = backend.batch_bytes()  # of what is free before anything is laid out, so that runs are cut alike
         holders = hands.submit(holders_of, book, cells, parts, backend)
         shock = sets[0].shock if len(sets) == 1 else np.concatenate([s.shock for s in sets])
-        n_cells_of = np.bincount(cells.underlying, minlength=len(book.underlyings.spot))
-        first_cell = [0, *np.cumsum(n_cells_of).tolist()]
-        loop = _Loop(book, config, factors, cells, first_cell, holders, backend, precision, lane, hands, sets, shock)
+        cell_bytes = (8 * n_scenarios * np.bincount(cells.underlying, minlength=len(book.underlyings.spot))).tolist()
+        loop = _Loop(book, config, factors, cells, holders, backend, precision, lane, hands, sets, shock)
         groups = list(_batches(parts, [_prepared_bytes(part, n_scenarios) for part in parts], PREPARED_BYTES))
         with closing(_one_ahead(loop.prepare, groups)) as coming:
             for group, ready in coming:
-                for batch in _batches(group, [int(n_cells_of[p.position]) * n_scenarios * 8 for p in group], budget):
+                for batch in _batches(group, [cell_bytes[p.position] for p in group], budget):
                     work = sum(len(part.row) for part in batch)
 
                     def report(fraction: float, before: int = done, work: int = work) -> None:
@@ -276,7 +275,6 @@ class _Loop:
     config: Config
     factors: Factors
     cells: Cells
-    first_cell: list[int]  # of each underlying
     holders: Future[Any]  # the backend's `Holders`
     backend: Backend
     precision: str  # of a tile's profit and loss; sums are float64
@@ -316,12 +314,12 @@ class _Loop:
         backend = self.backend
         columns = columns_of(self.sets)
         blocks = blocks_of(self.sets, backend.BLOCK)
-        first, width = self._cells(batch[0]).start, columns[-1].stop
-        cell_pnl = backend.zeros((self._cells(batch[-1]).stop - first, width))
+        first, width = self.cells.of(batch[0].position).start, columns[-1].stop
+        cell_pnl = backend.zeros((self.cells.of(batch[-1].position).stop - first, width))
 
         tasks = []
         for part in batch:
-            own = self._cells(part)
+            own = self.cells.of(part.position)
             out = cell_pnl[own.start - first : own.stop - first]
             one = ready.pop(part.position)
             if any(premium.direct.any() for premium in one.prepared.premium.values()):
@@ -333,7 +331,7 @@ class _Loop:
         def accumulate(scenarios: ScenarioSet, at: slice) -> None:
             pnl = into.pnl[scenarios.model]
             for part in batch:
-                own = self._cells(part)
+                own = self.cells.of(part.position)
                 # An account has one cell of an underlying.
                 accounts = self.cells.account[own].astype(np.int64)
                 backend.add_rows(accounts, cell_pnl[own.start - first : own.stop - first, at], pnl)
@@ -349,9 +347,6 @@ class _Loop:
         # Whichever was measured first, the first model in order tells why.
         for cell, order in sorted(reasons):
             into.failed.setdefault(cell, reasons[cell, order])
-
-    def _cells(self, part: Underlying) -> slice:
-        return slice(*self.first_cell[part.position : part.position + 2])
 
     def _measure(
         self,

@@ -56,7 +56,6 @@ def revalue_passes(
     tasks = []
     # One after another, as in the engine: fits are many short steps of Python.
     for part, price, passes in parts:
-        begin, end = np.searchsorted(cells.underlying, [part.position, part.position + 1])
         # Where today's prices are given, no premium need be fitted for today's maturities.
         market = part.market if price is None else part.market._replace(today=part.market.horizon)
         today = price
@@ -67,7 +66,7 @@ def revalue_passes(
             today = prepared.price if today is None else today
             moved = Shocks(*map(backend.to_device, one.shocks))
             ready = Ready(instruments, part.market, moved, prepared._replace(price=today), holders)
-            tasks.append(partial(_run, backend, ready, one.column, out[begin:end]))
+            tasks.append(partial(_run, backend, ready, one.column, out[cells.of(part.position)]))
     with ThreadPoolExecutor(backend.workers(threads)) as lane:
         run_all(lane, tasks)
     return out

@@ -42,7 +42,7 @@ def inter_commodity(
     for one in sorted(spreads, key=lambda s: s.priority):
         if any(name not in row for name, _ in one.legs):
             continue
-        at = [_cells(cells, row[name]) for name, _ in one.legs]
+        at = [cells.of(row[name]) for name, _ in one.legs]
         ratio = [r for _, r in one.legs]
         for direction in (1.0, -1.0):
             formed = np.full(n_accounts, np.inf)
@@ -55,8 +55,3 @@ def inter_commodity(
                 left[rows] -= np.sign(direction * r) * used
                 credit[rows] += wfpr[rows] * used * one.credit
     return np.minimum(credit, np.maximum(most, 0.0))
-
-
-def _cells(cells: Cells, underlying: int) -> slice:
-    begin, end = np.searchsorted(cells.underlying, [underlying, underlying + 1])
-    return slice(int(begin), int(end))
