@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from cpu_reference.chebyshev import monomials
 from cpu_reference.premium import Premium
-from cpu_reference.types import F8, Bool
+from cpu_reference.types import F8, I8, Bool
 from gpu_var.cuda.device import Device
 
 _EXACT_POWERS = 2.0
@@ -22,74 +22,93 @@ class OwnFit(NamedTuple):
     weights: Any | None  # float64 (n_scenarios, n_nodes)
 
 
-def chebyshev_sums(premium: Premium, real: npt.DTypeLike) -> bool:
-    """Whether to sum Chebyshev polynomials: where powers would lose digits."""
-    if np.dtype(real) == np.float64:
-        return not premium.powers
-    if not premium.powers:
-        return True
+def some(of_scenarios: Bool) -> bool:
+    """Whether any is true; asked once where one stands for all of them in memory."""
+    return bool(of_scenarios[0]) if of_scenarios.strides == (0,) else bool(of_scenarios.any())
+
+
+def _alike(of_scenarios: I8) -> bool:
+    return of_scenarios.strides == (0,) or len(of_scenarios) < 2 or bool((of_scenarios == of_scenarios[0]).all())
+
+
+def chebyshev_sums(premiums: list[Premium], real: npt.DTypeLike) -> list[bool]:
+    """Of which to sum Chebyshev polynomials: where powers would lose digits."""
+    exact = np.dtype(real) == np.float64
+    return [not premium.powers or (not exact and _loses(premium)) for premium in premiums]
+
+
+def _loses(premium: Premium) -> bool:
+    """Whether powers lose digits in float."""
     sizes = np.abs(premium.surface).sum(axis=(0, 1)), np.abs(premium.boundary[:, 1:]).sum(axis=0)
     size = max(float(a.max(initial=0.0)) for a in sizes)  # node 0's boundary is far away, and exact
-    return bool(size > _EXACT_POWERS)
+    return size > _EXACT_POWERS
 
 
-def _coefficients(premium: Premium, chebyshev: bool) -> F8:
-    """(n_coefficients, n_nodes) in the kernels' order: ln B, then P by powers of y, each from the highest down."""
+def _chebyshev(premium: Premium) -> tuple[F8, F8]:
+    """The premium's boundary and surface by Chebyshev polynomials of both t and y."""
     boundary, surface = premium.boundary, premium.surface
     d, m, _ = surface.shape
-    if chebyshev:
-        surface = np.asarray(np.linalg.solve(monomials(d), surface.reshape(d, -1)).reshape(surface.shape))
-        if premium.powers:
-            boundary = np.asarray(np.linalg.solve(monomials(len(boundary)), boundary))
-            surface = np.einsum("ab,dbn->dan", np.linalg.inv(monomials(m)), surface)
-    n_nodes = boundary.shape[1]
-    return np.ascontiguousarray(np.concatenate([boundary[::-1], surface[::-1, ::-1].reshape(-1, n_nodes)]))
+    surface = np.asarray(np.linalg.solve(monomials(d), surface.reshape(d, -1)).reshape(surface.shape))
+    if premium.powers:
+        boundary = np.asarray(np.linalg.solve(monomials(len(boundary)), boundary))
+        surface = np.einsum("ab,dbn->dan", np.linalg.inv(monomials(m)), surface)
+    return boundary, surface
 
 
 def fits_on_device(
-    device: Device, premiums: list[Premium], chebyshev: Bool, real: npt.DTypeLike
+    device: Device, premiums: list[Premium], chebyshev: list[bool], real: npt.DTypeLike
 ) -> tuple[npt.NDArray[np.int32], F8, npt.NDArray[Any], npt.NDArray[np.int64], list[OwnFit | None]]:
-    """Terms, ranges, coefficients that all scenarios share and their places, and the fits that differ by scenario."""
-    terms = np.zeros((len(premiums), 4), dtype=np.int32)
+    """Terms, ranges, coefficients that all scenarios share and their places, and the fits that differ by scenario.
+
+    All but the last are host arrays. Coefficients stand in the kernels' order: ln B, then P by powers of y, each from
+    the highest down.
+    """
+    terms: list[int] = []
+    scales: list[float] = []
     ranges = np.zeros((len(premiums), 3))
     place = np.zeros(len(premiums), dtype=np.int64)
     common: list[F8] = [np.zeros(1)]
     own: list[OwnFit | None] = [None] * len(premiums)
     length = 1
-    for i, premium in enumerate(premiums):
-        coefficients = _coefficients(premium, bool(chebyshev[i]))
-        same = premium.weights is None and bool((premium.node == premium.node[:1]).all())
-        d, m = premium.surface.shape[:2]
-        terms[i] = len(premium.boundary), m, d, not same
-        span = np.log(premium.vol_high / premium.vol_low)
-        ranges[i] = 2 / span if span > 0 else 0.0, np.log(premium.vol_low), 2 / premium.z_max
+    for i, (premium, sums) in enumerate(zip(premiums, chebyshev, strict=True)):
+        boundary, surface = _chebyshev(premium) if sums else (premium.boundary, premium.surface)
+        d, m, n_nodes = surface.shape
+        same = premium.weights is None and _alike(premium.node)
+        terms += len(boundary), m, d, not same
+        scales += premium.vol_low, premium.vol_high, premium.z_max
         if same:
+            at = premium.node[0] if len(premium.node) else 0
             place[i] = length
-            common.append(coefficients[:, premium.node[0] if len(premium.node) else 0])
-            length += len(coefficients)
+            common += boundary[::-1, at], surface[::-1, ::-1, at].reshape(-1)
+            length += len(boundary) + d * m
             continue
         node = device.upload(premium.node.astype(np.int64)) if premium.weights is None else None
         weights = None if premium.weights is None else device.upload(premium.weights)
+        coefficients = np.concatenate([boundary[::-1], surface[::-1, ::-1].reshape(-1, n_nodes)])
         own[i] = OwnFit(device.upload(coefficients), node, weights)
-    return terms, ranges, np.concatenate(common).astype(real), place, own
+    low, high, reach = np.array(scales).reshape(-1, 3).T
+    span = np.log(high / low)
+    np.divide(2, span, out=ranges[:, 0], where=span > 0)
+    ranges[:, 1], ranges[:, 2] = np.log(low), 2 / reach
+    return np.array(terms, dtype=np.int32).reshape(-1, 4), ranges, np.concatenate(common).astype(real), place, own
 
 
 def places(
-    common: npt.NDArray[np.int64], own: list[OwnFit | None], used: Bool
+    common: npt.NDArray[np.int64], own: list[OwnFit | None], n_tiles: int, fit: I8, tile: I8
 ) -> tuple[npt.NDArray[np.int64], list[list[tuple[int, OwnFit]]]]:
     """(n_tiles, n_fits) places of coefficients, and each tile's fits that differ by scenario, one after another.
 
     Args:
         common: (n_fits,) places among the coefficients that all scenarios share.
-        used: (n_tiles, n_fits) whether the tile uses the fit.
+        fit, tile: fits used, and the tile that uses them.
     """
-    out = np.tile(common, (len(used), 1))
-    mixed: list[list[tuple[int, OwnFit]]] = [[] for _ in used]
-    length = np.zeros(len(used), dtype=np.int64)
-    for i, fit in enumerate(own):
-        if fit is not None:
-            for t in np.flatnonzero(used[:, i]).tolist():
+    out = common[None].repeat(n_tiles, axis=0)
+    mixed: list[list[tuple[int, OwnFit]]] = [[] for _ in range(n_tiles)]
+    length = np.zeros(n_tiles, dtype=np.int64)
+    for i, one in enumerate(own):
+        if one is not None:
+            for t in np.unique(tile[fit == i]).tolist():
                 out[t, i] = length[t]
-                mixed[t].append((int(length[t]), fit))
-                length[t] += len(fit.coefficients)
+                mixed[t].append((int(length[t]), one))
+                length[t] += len(one.coefficients)
     return out, mixed

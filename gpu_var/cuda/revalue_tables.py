@@ -3,7 +3,6 @@
 Everything here is per instrument, maturity or fit, never per scenario.
 """
 
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -15,7 +14,7 @@ from cpu_reference.revalue import Prepared
 from cpu_reference.smile import smile_variance
 from cpu_reference.types import F8, FUTURE, I8, OPTION, SPOT, Bool, Instruments, Market, Smile
 from gpu_var.cuda.device import Device
-from gpu_var.cuda.revalue_fits import OwnFit, chebyshev_sums, fits_on_device, places
+from gpu_var.cuda.revalue_fits import OwnFit, chebyshev_sums, fits_on_device, places, some
 
 TILE_ROWS = 64
 """Rows of a block's tile at most; the kernels' constant of the same name."""
@@ -28,6 +27,9 @@ ROW_COLUMNS = 11
 
 ROOM = 1024
 """Segments of a smile that fit into shared memory; a longer one is read from global memory."""
+
+_TOGETHER = 1 << 16
+"""Bytes of an array up to which it is uploaded with others."""
 
 CASH, MARGINED, INVERSE, CALL_EXPIRED, PUT_EXPIRED = range(5)
 """The kernels' `LinearCode`."""
@@ -47,21 +49,20 @@ class Tile(NamedTuple):
     direct: list[tuple[slice, tuple[int, int], Premium]]  # American rows, of the whole, with scenarios without a fit
 
 
-@dataclass(frozen=True)
-class Tables:
+class Tables(NamedTuple):
     """An underlying's instruments as the kernels read them; device arrays unless said otherwise."""
 
     height: int  # instruments of a tile
     tiles: list[Tile]
     n_rows: int
-    maturities: Any  # float64 (5, n_maturities)
+    maturities: Any  # float64, flat (5, n_maturities)
     n_maturities: int
     segment_start: Any  # int32 (n_maturities + 1,)
-    segments: Any  # real (4, n_segments)
+    segments: Any  # real, flat (4, n_segments)
     n_segments: int
     room: int
-    terms: Any  # int32 (n_fits, 4): see `revalue_american` in kernels/revalue.cu, as for the next two
-    ranges: Any  # float64 (n_fits, 3)
+    terms: Any  # int32, flat (n_fits, 4): see `revalue_american` in kernels/revalue.cu, as for the next two
+    ranges: Any  # float64, flat (n_fits, 3)
     common: Any  # real: coefficients that all scenarios share
     n_scenarios: int | None  # of the fits
     sources: tuple[Any, ...]  # what the tables were made of, kept alive
@@ -79,67 +80,106 @@ def tables(
         real: float64 or float32.
         height: instruments of a tile, between two aggregations.
     """
-    n = len(instruments.kind)
-    years = market.horizon.years
-    m = instruments.maturity
-    live = np.zeros(n, dtype=np.bool_)
-    dated = m >= 0
-    live[dated] = years[m[dated]] > 0
+    n, n_tiles = len(instruments.kind), -(-len(instruments.kind) // height)
+    maturities = _maturities(market)
+    to_come = np.zeros(maturities.shape[1] + 1, dtype=np.bool_)  # the last: −1, what does not expire
+    to_come[:-1] = market.horizon.years > 0
+    live = to_come[instruments.maturity]
     option = live & (instruments.kind == OPTION)
-    early = _early(instruments, option, prepared)
-    rows, moving = _rows(instruments, market, prepared.price, option)
-    groups, fit = _tiles(instruments, option, early, moving, rows[0], height)
-    codes, groups[fit, 5] = np.unique(3 * groups[fit, 2] + groups[fit, 3] + 1, return_inverse=True)
-    keys = [(code // 3, code % 3 - 1) for code in codes.tolist()]
+    keys = sorted(prepared.premium)
     premiums = [prepared.premium[key] for key in keys]
-    chebyshev = np.array([chebyshev_sums(premium, real) for premium in premiums], dtype=np.bool_)
-    basis = np.where(fit, chebyshev[groups[:, 5]] if premiums else False, False)
-
-    n_tiles = -(-n // height)
+    series = 3 * instruments.maturity + instruments.sign + 1
+    fit = _fit_of(series, option & instruments.american, keys, maturities.shape[1])
+    rows, moving = _rows(instruments, market, maturities, prepared.price, option)
+    groups = _tiles(instruments, (option, series, fit, moving), rows[0], height)
+    chebyshev = chebyshev_sums(premiums, real)
     terms, ranges, common, place, own = fits_on_device(device, premiums, chebyshev, real)
-    used = np.zeros((n_tiles, len(premiums)), dtype=np.bool_)
-    used[groups[fit, 0] // height, groups[fit, 5]] = True
-    of_tiles, mixed = places(place, own, used)
-    uploaded_places = device.upload(of_tiles)
-    linear, columns, linear_edges = _linear(instruments, prepared.price, live, np.flatnonzero(~option), height)
-    uploaded_linear, uploaded_columns = device.upload(linear), device.upload(columns)
-    parts = {
-        name: _parts(device, groups[chosen], n_tiles, height)
-        for name, chosen in ((None, ~fit), (False, fit & ~basis), (True, fit & basis))
-    }
-    table = device.upload(_pair(rows, real)).reshape(-1)
-    direct = _direct(instruments, early, dict(zip(keys, premiums, strict=True)), n_tiles, height)
+    first = groups[:, 0].astype(np.intp)
+    fit_of_group, tile = fit[first], first // height
+    of_tiles, mixed = places(place, own, n_tiles, fit_of_group, tile)
+    kind = np.array([*(1 + sums for sums in chebyshev), 0])[fit_of_group]
+    groups, edges = _by_kernel(groups, 3 * tile + kind, 3 * n_tiles)
+    groups[:, 0] %= height
+
+    linear, linear_columns, linear_edges = _linear(instruments, prepared.price, live, np.flatnonzero(~option), height)
     start, segments = _segments(market.smile_horizon)
-    longest = int(np.diff(start).max(initial=1))
-    return Tables(
-        height=height,
-        tiles=[
+    on_device = _uploaded(
+        device,
+        rows=_pair(rows, real),
+        groups=groups,
+        place=of_tiles,
+        linear=linear,
+        linear_columns=linear_columns,
+        maturities=maturities,
+        segment_start=start,
+        segments=segments.astype(real, copy=False),
+        terms=terms,
+        ranges=ranges,
+        common=common,
+    )
+    all_groups, all_linear = on_device["groups"].reshape(*groups.shape), on_device["linear"].reshape(*linear.shape)
+    tiles = []
+    for t, direct in enumerate(_direct(fit, keys, premiums, n_tiles, height)):
+        european, *american = (all_groups[begin:end] for begin, end in pairwise(edges[3 * t : 3 * t + 4]))
+        begin, end = linear_edges[t : t + 2]
+        tiles.append(
             Tile(
-                rows=table[t * height :],
-                linear=uploaded_linear[begin:end],
-                linear_columns=uploaded_columns[3 * begin : 3 * end],
-                european=parts[None][t],
-                american={b: parts[b][t] for b in (False, True) if len(parts[b][t])},
-                place=uploaded_places[t],
+                rows=on_device["rows"][t * height :],
+                linear=all_linear[begin:end],
+                linear_columns=on_device["linear_columns"][3 * begin : 3 * end],
+                european=european,
+                american={sums: of for sums, of in zip((False, True), american, strict=True) if len(of)},
+                place=on_device["place"][t * len(premiums) : (t + 1) * len(premiums)],
                 own=mixed[t],
                 own_coefficients=sum(len(one.coefficients) for _, one in mixed[t]),
-                direct=direct[t],
+                direct=direct,
             )
-            for t, (begin, end) in enumerate(pairwise(linear_edges))
-        ],
+        )
+    return Tables(
+        height=height,
+        tiles=tiles,
         n_rows=n,
-        maturities=device.upload(_maturities(market)),
-        n_maturities=len(years),
-        segment_start=device.upload(start),
-        segments=device.upload(segments.astype(real)),
+        maturities=on_device["maturities"],
+        n_maturities=maturities.shape[1],
+        segment_start=on_device["segment_start"],
+        segments=on_device["segments"],
         n_segments=segments.shape[1],
-        room=min(longest, ROOM),
-        terms=device.upload(terms),
-        ranges=device.upload(ranges),
-        common=device.upload(common),
+        room=min(int(np.diff(start).max(initial=1)), ROOM),
+        terms=on_device["terms"],
+        ranges=on_device["ranges"],
+        common=on_device["common"],
         n_scenarios=len(premiums[0].direct) if premiums else None,
         sources=(instruments, market, prepared),
     )
+
+
+def _by_kernel(groups: npt.NDArray[np.int32], part: I8, n_parts: int) -> tuple[npt.NDArray[np.int32], list[int]]:
+    """The kernels' tiles in order of their parts, and where each part begins.
+
+    Args:
+        part: of each; three for a tile of the engine: without a fit, that sum powers, that sum Chebyshev polynomials.
+    """
+    order = np.argsort(part, kind="stable")
+    return groups[order], np.searchsorted(part[order], np.arange(n_parts + 1)).tolist()
+
+
+def _uploaded(device: Device, **arrays: npt.NDArray[Any]) -> dict[str, Any]:
+    """The arrays on the device, flat. Small ones of a type travel together: a call takes longer than their bytes."""
+    out = {}
+    small: dict[np.dtype[Any], list[str]] = {}
+    for name, array in arrays.items():
+        if array.nbytes > _TOGETHER:
+            out[name] = device.upload(array.reshape(-1))
+        else:
+            small.setdefault(array.dtype, []).append(name)
+    for names in small.values():
+        pieces = [arrays[name].reshape(-1) for name in names]
+        whole = device.upload(np.concatenate(pieces))
+        begin = 0
+        for name, piece in zip(names, pieces, strict=True):
+            out[name] = whole[begin : begin + len(piece)]
+            begin += len(piece)
+    return out
 
 
 def _edges(first: npt.NDArray[np.integer], n_tiles: int, height: int) -> list[int]:
@@ -147,71 +187,71 @@ def _edges(first: npt.NDArray[np.integer], n_tiles: int, height: int) -> list[in
     return [int(e) for e in np.searchsorted(first, np.arange(n_tiles + 1) * height)]
 
 
-def _parts(device: Device, groups: npt.NDArray[np.int32], n_tiles: int, height: int) -> list[Any]:
-    """The kernels' tiles of each tile of the engine, on the device, rows counted within it."""
-    edges = _edges(groups[:, 0], n_tiles, height)
-    groups[:, 0] %= height
-    uploaded = device.upload(groups)
-    return [uploaded[begin:end] for begin, end in pairwise(edges)]
-
-
 def _direct(
-    instruments: Instruments, early: Bool, premiums: dict[tuple[int, int], Premium], n_tiles: int, height: int
+    fit: I8, keys: list[tuple[int, int]], premiums: list[Premium], n_tiles: int, height: int
 ) -> list[list[tuple[slice, tuple[int, int], Premium]]]:
     """Runs of American rows with scenarios that have no fit, by tile."""
     out: list[list[tuple[slice, tuple[int, int], Premium]]] = [[] for _ in range(n_tiles)]
-    for (m, sign), premium in premiums.items():
-        if premium.direct.any():
-            at = np.flatnonzero(early & (instruments.maturity == m) & (instruments.sign == sign))
+    for i, (key, premium) in enumerate(zip(keys, premiums, strict=True)):
+        if some(premium.direct):
+            at = np.flatnonzero(fit == i)
             cut = np.flatnonzero((np.diff(at) > 1) | (np.diff(at // height) > 0)) + 1
-            for run in np.split(at, cut):
-                out[int(run[0]) // height].append((slice(int(run[0]), int(run[-1]) + 1), (m, sign), premium))
+            for run in np.split(at, cut) if len(at) else ():
+                out[int(run[0]) // height].append((slice(int(run[0]), int(run[-1]) + 1), key, premium))
     return out
 
 
-def _early(instruments: Instruments, option: Bool, prepared: Prepared) -> Bool:
-    """(n,) whether an early-exercise premium was fitted."""
-    out = option & instruments.american
-    if out.any():
-        width = 3 * (int(instruments.maturity.max()) + 1)
-        fitted = [3 * m + sign + 1 for m, sign in prepared.premium if 3 * m + sign + 1 < width]
-        out[out] = np.isin(3 * instruments.maturity[out] + instruments.sign[out] + 1, fitted)
-    return out
+def _fit_of(series: I8, american: Bool, keys: list[tuple[int, int]], n_maturities: int) -> I8:
+    """(n,) which of the early-exercise premiums a row has; −1: none.
+
+    Args:
+        series: (n,) 3·maturity + sign + 1, below 0 where nothing expires.
+        american: (n,) whether it is a live American option.
+        keys: (maturity, sign) of the premiums.
+    """
+    of = [-1] * (3 * (n_maturities + 1))  # the last three: of what does not expire
+    for i, (m, sign) in enumerate(keys):
+        of[3 * m + sign + 1] = i
+    return np.where(american, np.array(of)[series], -1)
 
 
-def _rows(instruments: Instruments, market: Market, price: F8, option: Bool) -> tuple[F8, Bool]:
+def _rows(instruments: Instruments, market: Market, maturities: F8, price: F8, option: Bool) -> tuple[F8, Bool]:
     """The kernels' `RowColumn`s (ROW_COLUMNS, n) in float64, and (n,) whether volatility moves along the smile."""
-    rows = np.zeros((ROW_COLUMNS, len(option)))
-    at = slice(None) if option.all() else option
+    every = bool(option.all())
+    at = slice(None) if every else option
     m, strike, sign = instruments.maturity[at], instruments.strike[at], instruments.sign[at]
-    today = market.today
-    base = market.horizon.forward[m]
+    base, forward, unit = maturities[2:].take(m, axis=1)
+    out = np.empty((ROW_COLUMNS, len(m)))
+    moneyness, lost, strikes, vol, inverse_vol, log_variance, value, time_value, multiplier, exercised, before = out
     with np.errstate(all="ignore"):  # a result that is not finite is found, and named, where cells are measured
-        moneyness = strike - base if market.normal else np.log(strike / base)
-        vol = instruments.vol[at].copy()
+        if market.normal:
+            np.subtract(strike, base, out=moneyness)
+        else:
+            np.log(np.divide(strike, base, out=moneyness), out=moneyness)
+        lost[:], strikes[:], vol[:], multiplier[:] = 0.0, strike, instruments.vol[at], instruments.multiplier[at]
         if market.sticky_strike:
             ask = np.isnan(vol)
             vol[ask] = np.sqrt(smile_variance(market.smile_horizon, m[ask], moneyness[ask]))
-        unit = np.exp(-today.rate[m] * today.years[m]) * market.fx
-        forward_value = sign * (today.forward[m] - strike) * unit
-        before = price[at] * market.fx
-        columns = (
-            moneyness,
-            0.0,
-            strike,
-            vol,
-            1.0 / vol,
-            2.0 * np.log(vol),
-            forward_value,
-            before - np.maximum(forward_value, 0.0),
-            instruments.multiplier[at],
-            sign * (market.spot - strike) * market.fx - before,
-            -before,
-        )
-        for row, column in zip(rows, columns, strict=True):
-            row[at] = column
-    moving = option.copy()
-    moving[option] = np.isnan(vol)
+        moves = np.isnan(vol)
+        inverse_vol[:] = log_variance[:] = vol
+        if not moves.all():
+            np.divide(1.0, vol, out=inverse_vol)
+            np.log(vol, out=log_variance)
+            log_variance *= 2.0
+        np.subtract(forward, strike, out=value)
+        value *= sign
+        value *= unit
+        np.multiply(price[at], market.fx, out=before)
+        np.subtract(before, np.maximum(value, 0.0), out=time_value)
+        np.subtract(market.spot, strike, out=exercised)
+        exercised *= sign
+        exercised *= market.fx
+        exercised -= before
+        np.negative(before, out=before)
+    if every:
+        return out, moves
+    rows, moving = np.zeros((ROW_COLUMNS, len(option))), np.zeros(len(option), dtype=np.bool_)
+    rows[:, option], moving[option] = out, moves
     return rows, moving
 
 
@@ -225,54 +265,57 @@ def _pair(rows: F8, real: npt.DTypeLike) -> npt.NDArray[Any]:
 
 
 def _tiles(
-    instruments: Instruments, option: Bool, early: Bool, moving: Bool, moneyness: F8, tile: int
-) -> tuple[npt.NDArray[np.int32], Bool]:
-    """The kernels' `TileColumn`s (n_tiles, 6), and which tiles have a fit: runs of one group, moneyness ascending, in
-    one tile of the engine."""
+    instruments: Instruments, keys: tuple[Bool, I8, I8, Bool], moneyness: F8, tile: int
+) -> npt.NDArray[np.int32]:
+    """The kernels' `TileColumn`s (n_tiles, 6): runs of one group, moneyness ascending, in one tile of the engine.
+
+    Args:
+        keys: (n,) whether it is a live option, its series, its fit (−1: none), whether its volatility moves.
+    """
+    option, _series, fit, moving = keys
     n = len(option)
-    change = np.ones(n, dtype=np.bool_)
-    if n:
-        change[1:] = moving[1:] & (moneyness[1:] < moneyness[:-1])
-        for key in (option, instruments.maturity, instruments.sign, early, moving):
-            change[1:] |= key[1:] != key[:-1]
-        change[::tile] = True
-    begin = np.flatnonzero(change)
-    count = np.diff(np.append(begin, n))
+    change = np.ones(n + 1, dtype=np.bool_)
+    inner = change[1:-1]
+    np.logical_and(moving[1:], moneyness[1:] < moneyness[:-1], out=inner)
+    for key in keys:
+        inner |= key[1:] != key[:-1]
+    change[::tile] = True
+    edge = np.flatnonzero(change)
+    begin, count = edge[:-1], np.diff(edge)
     begin, count = begin[option[begin]], count[option[begin]]
-    height = np.where(early[begin], TILE_ROWS, EUROPEAN_ROWS)
+    height = np.where(fit[begin] < 0, EUROPEAN_ROWS, TILE_ROWS)
     pieces = -(-count // height)
-    height = np.repeat(height, pieces)
-    part = np.arange(pieces.sum()) - np.repeat(np.cumsum(pieces) - pieces, pieces)
-    first = np.repeat(begin, pieces) + part * height
-    size = np.minimum(np.repeat(begin + count, pieces) - first, height)
-    columns = (first, size, instruments.maturity[first], instruments.sign[first], moving[first], np.zeros_like(first))
-    return np.stack(columns, axis=1).astype(np.int32).reshape(-1, 6), early[first]
+    part = np.repeat(np.arange(len(begin)), pieces)
+    skipped = (np.arange(len(part)) - (np.cumsum(pieces) - pieces)[part]) * height[part]
+    first = begin[part] + skipped
+    groups = np.empty((len(first), 6), dtype=np.int32)
+    groups[:, 0] = first
+    groups[:, 1] = np.minimum(count[part] - skipped, height[part])
+    columns: tuple[npt.NDArray[Any], ...] = instruments.maturity, instruments.sign, moving, np.maximum(fit, 0)
+    for i, column in enumerate(columns, 2):
+        groups[:, i] = column[first]
+    return groups
 
 
 def _maturities(market: Market) -> F8:
     """The kernels' `MaturityColumn`s (5, n_maturities)."""
     today, horizon = market.today, market.horizon
+    out = np.empty((5, len(today.years)))
     with np.errstate(all="ignore"):
-        return np.stack(
-            [
-                horizon.years,
-                np.sqrt(horizon.years),
-                horizon.forward,
-                today.forward,
-                np.exp(-today.rate * today.years) * market.fx,
-            ]
-        )
+        out[0], out[1], out[2], out[3] = horizon.years, np.sqrt(horizon.years), horizon.forward, today.forward
+        out[4] = np.exp(-today.rate * today.years) * market.fx
+    return out
 
 
 def _segments(smile: Smile) -> tuple[npt.NDArray[np.int32], F8]:
     """Where each maturity's segments start, and their left knots and coefficients (4, n_segments)."""
-    n_maturities = len(smile.start) - 1
-    start = smile.start + np.arange(n_maturities + 1)
-    left = np.zeros(len(smile.segment))
-    first = np.zeros(len(left), dtype=np.bool_)
-    first[start[:-1]] = True
-    left[~first] = smile.knot
-    return start.astype(np.int32), np.concatenate([left[None], smile.segment.T])
+    start = smile.start + np.arange(len(smile.start))
+    out = np.zeros((4, len(smile.segment)))
+    inner = np.ones(len(smile.segment), dtype=np.bool_)
+    inner[start[:-1]] = False
+    out[0, inner] = smile.knot
+    out[1:] = smile.segment.T
+    return start.astype(np.int32), out
 
 
 def _linear(
@@ -280,6 +323,8 @@ def _linear(
 ) -> tuple[npt.NDArray[np.int32], F8, list[int]]:
     """(n, 3) row of its tile, maturity (−1: at spot) and `LinearCode`; tile after tile (3, n) price today, strike and
     multiplier; and where each tile begins."""
+    if not len(at):
+        return np.zeros((0, 3), dtype=np.int32), np.zeros(0), [0] * (1 - -len(price) // height)
     kind, inverse, sign = instruments.kind[at], instruments.inverse[at], instruments.sign[at]
     code = np.where(kind == SPOT, CASH, np.where(inverse, INVERSE, MARGINED))
     code = np.where(kind == OPTION, np.where(sign > 0, CALL_EXPIRED, PUT_EXPIRED), code)

@@ -15,9 +15,9 @@ def years_to(expiry: I8, as_of: int) -> F8:
 
 def open_nodes(nodes: Nodes, owner: int, as_of: int) -> slice:
     """The rows of `owner` that expire after `as_of`; its expired nodes are dropped."""
-    begin, end = np.searchsorted(nodes.owner, [owner, owner + 1])
-    first = int(np.searchsorted(nodes.expiry[begin:end], as_of, side="right"))
-    return slice(int(begin) + first, int(end))
+    # Of the column's own type: it is not converted then.
+    begin, end = nodes.owner.searchsorted(np.array([owner, owner + 1], nodes.owner.dtype)).tolist()
+    return slice(begin + int(nodes.expiry[begin:end].searchsorted(as_of, side="right")), end)
 
 
 def zero_rate(book: Book, currency: int, years: F8, as_of: int) -> F8:
@@ -42,10 +42,10 @@ def forward(book: Book, underlying: int, years: F8, rate: F8, as_of: int) -> F8:
     spot = market.spot[underlying]
     if not market.carry[underlying]:
         return np.full(len(years), spot)
-    if forward_from_rate(book, underlying, as_of):
+    nodes = open_nodes(book.forwards, underlying, as_of)
+    if nodes.start == nodes.stop:
         value = spot * np.exp((rate - market.dividend_yield[underlying]) * years)
     else:
-        nodes = open_nodes(book.forwards, underlying, as_of)
         node_years = years_to(book.forwards.expiry[nodes], as_of)
         node = book.forwards.value[nodes]
         if market.normal[underlying]:

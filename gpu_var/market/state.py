@@ -1,8 +1,11 @@
 """One underlying at a time: its instruments in the backend's order, its market today, its market in the scenarios."""
 
-from typing import NamedTuple
+from itertools import pairwise
+from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
 
 from cpu_reference.types import Instruments, Market, Maturities, Shocks
 from gpu_var.market.curves import forward, forward_from_rate, years_to, zero_rate
@@ -48,48 +51,80 @@ def underlyings(book: Book, config: Config, rows: I8) -> list[Underlying]:
         return []
     i = book.instruments
     listed = _listed(book, rows)
-    own, others = (np.zeros(len(i.kind), dtype=np.bool_) for _ in range(2))
-    own[rows], others[listed] = True, True
-    # Mostly all that is listed is held, and then one order serves both.
+    own = np.zeros(len(i.kind), dtype=np.bool_)
+    own[rows] = True
     ordered = _sorted(book, np.concatenate([rows, listed[~own[listed]]]))
-    rows, listed = ordered[own[ordered]], ordered[others[ordered]]
-    owner, owner_listed = i.underlying[rows], i.underlying[listed]
-    begin = np.flatnonzero(np.diff(owner, prepend=-1))
-    present = owner[begin]
-    edges = np.searchsorted(owner_listed, present)
+    columns, begin, expiries = _columns(book, ordered)
+    american = np.flatnonzero(columns.american)  # who is held is listed itself
+    listed_columns, listed_begin = columns.cut(american), np.searchsorted(american, begin)
+    position = i.underlying[ordered[begin[:-1]]]
+    if len(ordered) > len(rows):
+        at = np.flatnonzero(own[ordered])
+        ordered, columns, begin = ordered[at], columns.cut(at), np.searchsorted(at, begin)
     fx = fx_rates(book, config.base_currency)
+    held, others = ([slice(*pair) for pair in pairwise(edges.tolist())] for edges in (begin, listed_begin))
     return [
-        _underlying(book, config, int(u), part, others, float(fx[book.underlyings.currency[u]]))
-        for u, part, others in zip(present, np.split(rows, begin[1:]), np.split(listed, edges[1:]), strict=True)
+        Underlying(u, ordered[at], columns.cut(at), _market(book, config, u, expiry, fx), listed_columns.cut(other))
+        for u, at, other, expiry in zip(position.tolist(), held, others, expiries, strict=True)
     ]
 
 
 def _sorted(book: Book, rows: I8) -> I8:
     """Rows of instruments in the order in which the backends take them."""
     i = book.instruments
-    expiries = np.unique(i.expiry[rows])
     key = i.underlying[rows].astype(np.int64)
     for column, n in (
-        (np.searchsorted(expiries, i.expiry[rows]), len(expiries)),
+        _ranks(i.expiry[rows]),
         (i.kind[rows], 4),
         (i.sign[rows] + np.int8(1), 3),
         (i.american[rows], 2),
         (np.isnan(i.iv[rows]), 2),
+        _ranks(i.strike[rows] + 0.0),  # −0 is 0
     ):
         key *= n
         key += column
-    strike = i.strike[rows]
-    bits = strike.view(np.int64)  # ascending as the numbers are, NaN last, where none has a sign
-    order = np.argsort(strike, kind="stable") if bits.min(initial=0) < 0 else _counted(bits, None)
-    return rows[_counted(key, order)]
-
-
-def _counted(key: I8, order: I8 | None) -> I8:
-    """The order of numbers from 0 on, ties in the order given: 16 bits at a time, which NumPy sorts by counting."""
-    order = np.arange(len(key)) if order is None else order
-    for shift in range(0, int(key.max(initial=0)).bit_length(), 16):
+    # 16 bits at a time, which NumPy sorts by counting.
+    order = np.argsort((key & 0xFFFF).astype(np.uint16), kind="stable")
+    for shift in range(16, int(key.max()).bit_length(), 16):
         order = order[np.argsort((key >> shift).astype(np.uint16)[order], kind="stable")]
-    return order
+    return rows[order]
+
+
+def _ranks(column: npt.NDArray[Any]) -> tuple[I8, int]:
+    """Each number's place among the distinct ones, NaN last, and how many these are: few, so that hashing finds them
+    sooner than sorting."""
+    encoded = pa.array(column).dictionary_encode()
+    distinct = encoded.dictionary.to_numpy()
+    place = np.empty(len(distinct), dtype=np.int64)
+    place[np.argsort(distinct)] = np.arange(len(distinct))
+    return place[encoded.indices.to_numpy()], len(distinct)
+
+
+def _columns(book: Book, rows: I8) -> tuple[Instruments, I8, list[I8]]:
+    """The instruments of sorted rows, where each underlying's begin, the end of the last among it, and its expiries."""
+    i = book.instruments
+    owner, expiry = i.underlying[rows], i.expiry[rows]
+    first = np.ones(len(rows) + 1, dtype=np.bool_)
+    np.not_equal(owner[1:], owner[:-1], out=first[1:-1])
+    begin = np.flatnonzero(first)
+    first[1:-1] |= expiry[1:] != expiry[:-1]
+    group = np.cumsum(first)  # from 1
+    # What does not expire comes first.
+    before = group[begin]
+    before[:-1] += expiry[begin[:-1]] == NO_EXPIRY
+    distinct = expiry[np.flatnonzero(first[:-1])]
+    expiries = [distinct[a - 1 : b - 1] for a, b in zip(before[:-1].tolist(), group[begin[1:]].tolist(), strict=True)]
+    columns = Instruments(
+        kind=i.kind[rows],
+        maturity=group[:-1] - before[:-1].repeat(np.diff(begin)),
+        strike=i.strike[rows],
+        sign=i.sign[rows],
+        american=i.american[rows],
+        inverse=i.inverse[rows],
+        multiplier=i.multiplier[rows],
+        vol=i.iv[rows],
+    )
+    return columns, begin, expiries
 
 
 def _listed(book: Book, rows: I8) -> I8:
@@ -107,51 +142,22 @@ def _listed(book: Book, rows: I8) -> I8:
     return american[np.isin(series, series[wanted[american]])]
 
 
-def _underlying(book: Book, config: Config, u: int, rows: I8, listed: I8, fx: float) -> Underlying:
-    i = book.instruments
-    dated = i.expiry[rows]
-    expiries = np.unique(dated[dated != NO_EXPIRY])
+def _market(book: Book, config: Config, u: int, expiries: I8, fx: F8) -> Market:
     as_of = config.as_of_us
     years = years_to(expiries, as_of)
-
     today = _maturities(book, u, years, as_of)
     horizon = _maturities(book, u, years - config.holding_period_days / 365.0, as_of) if config.roll else today
     smile_today = smile(book, u, today, as_of)
-    instruments = _instruments(book, rows, expiries)
-    # Mostly all that is listed is held.
-    every = len(listed) == np.count_nonzero(instruments.american)
-    return Underlying(
-        u,
-        rows,
-        instruments,
-        Market(
-            normal=bool(book.underlyings.normal[u]),
-            sticky_strike=config.smile == "sticky_strike",
-            forward_from_rate=forward_from_rate(book, u, as_of),
-            spot=float(book.underlyings.spot[u]),
-            fx=fx,
-            today=today,
-            horizon=horizon,
-            smile_today=smile_today,
-            smile_horizon=smile(book, u, horizon, as_of) if config.roll else smile_today,
-        ),
-        instruments.cut(np.flatnonzero(instruments.american)) if every else _instruments(book, listed, expiries),
-    )
-
-
-def _instruments(book: Book, rows: I8, expiries: I8) -> Instruments:
-    i = book.instruments
-    expiry = i.expiry[rows]
-    maturity = np.where(expiry == NO_EXPIRY, -1, np.searchsorted(expiries, expiry)).astype(np.intp)
-    return Instruments(
-        kind=i.kind[rows],
-        maturity=maturity,
-        strike=i.strike[rows],
-        sign=i.sign[rows],
-        american=i.american[rows],
-        inverse=i.inverse[rows],
-        multiplier=i.multiplier[rows],
-        vol=i.iv[rows],
+    return Market(
+        normal=bool(book.underlyings.normal[u]),
+        sticky_strike=config.smile == "sticky_strike",
+        forward_from_rate=forward_from_rate(book, u, as_of),
+        spot=float(book.underlyings.spot[u]),
+        fx=float(fx[book.underlyings.currency[u]]),
+        today=today,
+        horizon=horizon,
+        smile_today=smile_today,
+        smile_horizon=smile(book, u, horizon, as_of) if config.roll else smile_today,
     )
 
 
@@ -172,30 +178,31 @@ def shocks(book: Book, config: Config, factors: Factors, underlying: Underlying,
     u, market = underlying.position, underlying.market
     horizon = market.horizon
     years = horizon.years[:, None]
-    n = len(shock)
-    every = (len(horizon.years), n)
+    every = (len(years), len(shock))
     currency = int(book.underlyings.currency[u])
 
     # What is the same in all scenarios, or at all maturities, is one column, or one row, until the end.
-    x_spot = shock[:, factors.spot[u]] if factors.spot[u] >= 0 else np.zeros(n)
+    x_spot = shock[:, factors.spot[u]] if factors.spot[u] >= 0 else np.zeros(len(shock))
     x_rate = _between(factors.rate[currency], horizon.years, shock, np.zeros((1, 1)))
-    x_forward = _between(factors.forward[u], horizon.years, shock, x_spot[None])
     x_iv = _between(factors.iv[u], horizon.years, shock, np.zeros((1, 1)))
 
     base = horizon.forward[:, None]
     if market.forward_from_rate:
         base = base * np.exp(x_rate * years)
-    if market.normal:
-        spot, forwards = market.spot + x_spot, base + x_forward
-    else:
-        spot = market.spot * growth(x_spot, config.returns)
-        forwards = base * growth(x_forward, config.returns)
+    moved = x_spot if market.normal else growth(x_spot, config.returns)
+    forward_moved = moved[None]
+    if len(factors.forward[u].years):
+        x_forward = _between(factors.forward[u], horizon.years, shock, x_spot[None])
+        forward_moved = x_forward if market.normal else growth(x_forward, config.returns)
+    move = np.add if market.normal else np.multiply
+    spot, forwards = move(market.spot, moved), move(base, forward_moved)
+    forwards[horizon.years <= 0.0] = spot
     fx_factor = int(factors.fx[currency])
-    fx_growth = growth(shock[:, fx_factor], config.returns) if fx_factor >= 0 else np.ones(n)
+    fx_growth = growth(shock[:, fx_factor], config.returns) if fx_factor >= 0 else np.ones(1)
     return Shocks(
         spot=spot,
-        fx=market.fx * fx_growth,
-        forward=forwards if (years > 0.0).all() else np.where(years > 0.0, forwards, spot),
+        fx=np.broadcast_to(market.fx * fx_growth, every[1:]),
+        forward=forwards,
         rate=np.broadcast_to(horizon.rate[:, None] + x_rate, every),
         vol_growth=np.broadcast_to(growth(x_iv, config.returns), every),
     )

@@ -397,6 +397,22 @@ def test_what_is_the_same_for_all_is_copied_once(host, monkeypatch):
     assert sent[:4] == [(3, 4), (3, 1), (1, 4), (4,)]
 
 
+@pytest.mark.parametrize("real", [np.float64, np.float32])
+def test_tables_that_travel_alone_are_those_that_travel_together(host, monkeypatch, real):
+    of = book(np.random.default_rng(3), 20, american=True, years=(0.5, 1.0))
+    prepared = prepare(of.instruments, of.market, of.shocks)
+    got, sent = [], []
+    for together in (1 << 16, -1):
+        monkeypatch.setattr(importlib.import_module("gpu_var.cuda.revalue_tables"), "_TOGETHER", together)
+        again = prepared._replace(price=prepared.price.copy())  # tables of the same arrays are kept
+        uploads = []
+        monkeypatch.setattr(host, "upload", lambda array, to=uploads: to.append(array) or np.array(array))
+        got.append(actual(of, again, slice(None), real))
+        sent.append(len(uploads))
+    assert (got[0] == got[1]).all()
+    assert sent[0] < sent[1]
+
+
 def test_missing_premium_is_european(host):
     of = book(np.random.default_rng(6), 20, **SHORT)
     prepared = cpu_reference.prepare(of.instruments, of.market, of.shocks)._replace(premium={})
