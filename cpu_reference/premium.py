@@ -21,6 +21,7 @@ from cpu_reference.premium_fit import FAR, reach, trimmed
 from cpu_reference.premium_nodes import NEGLIGIBLE, Boxes, Nodes, Surfaces
 from cpu_reference.premium_scatter import Fit, fit_scenarios
 from cpu_reference.reached import ROUNDING
+from cpu_reference.types import once
 
 F8 = npt.NDArray[np.float64]
 I8 = npt.NDArray[np.intp]
@@ -53,6 +54,11 @@ class Premium(NamedTuple):
     weights: F8 | None  # (n_scenarios, n_nodes): a scenario's polynomials from the nodes'
     direct: Bool  # (n_scenarios,): priced element by element instead, slowly
     error: float  # measured off the nodes, a part of the strike
+
+    @property
+    def any_direct(self) -> bool:
+        """Whether some scenario has no fit."""
+        return bool(once(self.direct).any())
 
 
 class Chain(NamedTuple):

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from cpu_reference.smile import smile_variance, smile_variance_ranges
-from cpu_reference.types import F8, I8, Bool, Instruments, Shocks, Smile
+from cpu_reference.types import F8, I8, Instruments, Shocks, Smile, once
 
 ROUNDING = 1e-13
 """Rates times years that differ by no more are alike: they move no price by more than that part of the strike."""
@@ -17,9 +17,8 @@ ROUNDING = 1e-13
 class Reached(NamedTuple):
     """What scenarios do at each maturity."""
 
-    rate: list[F8]  # (n_scenarios,) each
-    dividend: list[F8]  # (n_scenarios,) each: the rate less ln(F/S)/T
-    alike: Bool  # (n_maturities,): rate and dividend are the same in all scenarios, arrays of stride 0
+    rate: list[F8]  # (n_scenarios,) each; of stride 0 where rate and dividend are the same in all scenarios
+    dividend: list[F8]  # (n_scenarios,) each: the rate less ln(F/S)/T; likewise
     growth: tuple[F8, F8]  # least and greatest factor of volatility, (n_maturities,) each
     step: tuple[F8, F8]  # least and greatest step of log-moneyness, (n_maturities,) each
 
@@ -48,7 +47,7 @@ def reached(years: F8, forward: F8, shocks: Shocks, last: Shocks | None = None) 
             rate[m] = np.concatenate([part.rate[m] for part in parts])
             dividend[m] = rate[m] - np.log(np.concatenate([part[m] for part in carry])) / years[m]
         step = np.log(forward / forward_high), np.log(forward / forward_low)
-    return Reached(rate, dividend, alike, _extremes([part.vol_growth for part in parts]), step)
+    return Reached(rate, dividend, _extremes([part.vol_growth for part in parts]), step)
 
 
 def vol_ranges(
@@ -94,6 +93,6 @@ def _extremes(parts: list[F8]) -> tuple[F8, F8]:
     (stride 0) is looked at once."""
     ends = []
     for array in parts:
-        once = array[tuple(slice(0, 1) if step == 0 else slice(None) for step in array.strides)]
-        ends.append([np.broadcast_to(f(axis=1), len(array)) for f in (once.min, once.max)])
+        own = once(array)
+        ends.append([np.broadcast_to(f(axis=1), len(array)) for f in (own.min, own.max)])
     return np.minimum.reduce([low for low, _ in ends]), np.maximum.reduce([high for _, high in ends])

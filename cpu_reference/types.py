@@ -1,6 +1,6 @@
 """The plain arrays that every backend function takes: one underlying at a time, columns throughout."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +11,11 @@ Bool = npt.NDArray[np.bool_]
 
 SPOT, FUTURE, PERPETUAL, OPTION = range(4)
 """Codes of `Instruments.kind`."""
+
+
+def once(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """The array without repetition: of an axis along which one number stands for all (stride 0), the first place."""
+    return array[tuple(slice(0, 1) if step == 0 else slice(None) for step in array.strides)]
 
 
 class Smile(NamedTuple):

@@ -14,7 +14,7 @@ from cpu_reference.aggregate import Holdings
 from cpu_reference.holders import FEW, SPARSE
 from gpu_var.backend import Backend
 from gpu_var.market.state import Underlying
-from gpu_var.tables.book import F8, I4, I8, Book
+from gpu_var.tables.book import F8, I4, I8, Book, rows_of
 
 
 @dataclass(frozen=True)
@@ -27,9 +27,7 @@ class Cells:
 
     def of(self, underlying: int) -> slice:
         """Those of one underlying."""
-        # Of the column's own type: for another one NumPy would copy the column.
-        ends = np.array([underlying, underlying + 1], dtype=self.underlying.dtype)
-        return slice(*np.searchsorted(self.underlying, ends).tolist())
+        return rows_of(self.underlying, underlying)
 
 
 def cells_of(book: Book) -> Cells:

@@ -177,7 +177,7 @@ def _direct(instruments: Instruments, prepared: Prepared) -> Bool:
     """(n_instruments,): an American option whose premium has no fit in some scenario."""
     out = np.zeros(len(instruments.kind), dtype=np.bool_)
     for (maturity, sign), premium in prepared.premium.items():
-        if premium.direct.any():
+        if premium.any_direct:
             out |= instruments.american & (instruments.maturity == maturity) & (instruments.sign == sign)
     return out
 

@@ -322,7 +322,7 @@ class _Loop:
             own = self.cells.of(part.position)
             out = cell_pnl[own.start - first : own.stop - first]
             one = ready.pop(part.position)
-            if any(premium.direct.any() for premium in one.prepared.premium.values()):
+            if any(premium.any_direct for premium in one.prepared.premium.values()):
                 into.direct.add(part.position)
             tasks += [partial(revalue_block, backend, self.precision, one, block, out[:, block]) for block in blocks]
         run_all(self.lane, tasks, report)

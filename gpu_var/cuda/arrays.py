@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from cpu_reference.types import once
 from gpu_var.cuda.device import current
 
 BLOCK = 4096
@@ -49,10 +50,10 @@ def empty(shape: tuple[int, ...], dtype: str = "float64") -> Any:
 def to_device(array: npt.NDArray[Any]) -> Any:
     """The array on the device; what is the same along an axis is copied to it once."""
     device = current()
-    once = array[tuple(slice(0, 1) if step == 0 else slice(None) for step in array.strides)]
-    if once.shape == array.shape:
+    own = once(array)
+    if own.shape == array.shape:
         return device.upload(array)
-    return device.xp.ascontiguousarray(device.xp.broadcast_to(device.upload(once), array.shape))
+    return device.xp.ascontiguousarray(device.xp.broadcast_to(device.upload(own), array.shape))
 
 
 def to_host(array: Any) -> npt.NDArray[np.generic]:

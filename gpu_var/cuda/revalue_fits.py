@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from cpu_reference.chebyshev import monomials
 from cpu_reference.premium import Premium
-from cpu_reference.types import F8, I8, Bool
+from cpu_reference.types import F8, I8, once
 from gpu_var.cuda.device import Device
 
 _EXACT_POWERS = 2.0
@@ -22,15 +22,6 @@ class OwnFit(NamedTuple):
     weights: Any | None  # float64 (n_scenarios, n_nodes)
 
 
-def some(of_scenarios: Bool) -> bool:
-    """Whether any is true; asked once where one stands for all of them in memory."""
-    return bool(of_scenarios[0]) if of_scenarios.strides == (0,) else bool(of_scenarios.any())
-
-
-def _alike(of_scenarios: I8) -> bool:
-    return of_scenarios.strides == (0,) or len(of_scenarios) < 2 or bool((of_scenarios == of_scenarios[0]).all())
-
-
 def chebyshev_sums(premiums: list[Premium], real: npt.DTypeLike) -> list[bool]:
     """Of which to sum Chebyshev polynomials: where powers would lose digits."""
     exact = np.dtype(real) == np.float64
@@ -42,6 +33,10 @@ def _loses(premium: Premium) -> bool:
     sizes = np.abs(premium.surface).sum(axis=(0, 1)), np.abs(premium.boundary[:, 1:]).sum(axis=0)
     size = max(float(a.max(initial=0.0)) for a in sizes)  # node 0's boundary is far away, and exact
     return size > _EXACT_POWERS
+
+
+def _alike(nodes: I8) -> bool:
+    return len(nodes) < 2 or bool((nodes == nodes[0]).all())
 
 
 def _chebyshev(premium: Premium) -> tuple[F8, F8]:
@@ -73,7 +68,7 @@ def fits_on_device(
     for i, (premium, sums) in enumerate(zip(premiums, chebyshev, strict=True)):
         boundary, surface = _chebyshev(premium) if sums else (premium.boundary, premium.surface)
         d, m, n_nodes = surface.shape
-        same = premium.weights is None and _alike(premium.node)
+        same = premium.weights is None and _alike(once(premium.node))
         terms += len(boundary), m, d, not same
         scales += premium.vol_low, premium.vol_high, premium.z_max
         if same:

@@ -14,7 +14,7 @@ from cpu_reference.revalue import Prepared
 from cpu_reference.smile import smile_variance
 from cpu_reference.types import F8, FUTURE, I8, OPTION, SPOT, Bool, Instruments, Market, Smile
 from gpu_var.cuda.device import Device
-from gpu_var.cuda.revalue_fits import OwnFit, chebyshev_sums, fits_on_device, places, some
+from gpu_var.cuda.revalue_fits import OwnFit, chebyshev_sums, fits_on_device, places
 
 TILE_ROWS = 64
 """Rows of a block's tile at most; the kernels' constant of the same name."""
@@ -193,7 +193,7 @@ def _direct(
     """Runs of American rows with scenarios that have no fit, by tile."""
     out: list[list[tuple[slice, tuple[int, int], Premium]]] = [[] for _ in range(n_tiles)]
     for i, (key, premium) in enumerate(zip(keys, premiums, strict=True)):
-        if some(premium.direct):
+        if premium.any_direct:
             at = np.flatnonzero(fit == i)
             cut = np.flatnonzero((np.diff(at) > 1) | (np.diff(at // height) > 0)) + 1
             for run in np.split(at, cut) if len(at) else ():

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from gpu_var.tables.book import F8, I8, Book, Nodes
+from gpu_var.tables.book import F8, I8, Book, Nodes, rows_of
 
 YEAR = 365 * 86_400 * 1_000_000
 """Microseconds in a year of Act/365F."""
@@ -15,9 +15,8 @@ def years_to(expiry: I8, as_of: int) -> F8:
 
 def open_nodes(nodes: Nodes, owner: int, as_of: int) -> slice:
     """The rows of `owner` that expire after `as_of`; its expired nodes are dropped."""
-    # Of the column's own type: it is not converted then.
-    begin, end = nodes.owner.searchsorted(np.array([owner, owner + 1], nodes.owner.dtype)).tolist()
-    return slice(begin + int(nodes.expiry[begin:end].searchsorted(as_of, side="right")), end)
+    own = rows_of(nodes.owner, owner)
+    return slice(own.start + int(nodes.expiry[own].searchsorted(as_of, side="right")), own.stop)
 
 
 def zero_rate(book: Book, currency: int, years: F8, as_of: int) -> F8:

@@ -20,6 +20,12 @@ NO_EXPIRY = np.iinfo(np.int64).min
 """`Instruments.expiry` of what does not expire."""
 
 
+def rows_of(column: I4, number: int) -> slice:
+    """Where a number stands in an ascending column."""
+    # Of the column's own type: for another one NumPy would copy the column.
+    return slice(*column.searchsorted(np.array([number, number + 1], dtype=column.dtype)).tolist())
+
+
 @dataclass(frozen=True)
 class Accounts:
     """Every account that has positions or stands in `accounts`, ascending by its UTF-8 bytes."""
