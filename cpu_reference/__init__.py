@@ -7,6 +7,7 @@ from cpu_reference.aggregate import Holdings, add_rows, aggregate, upload
 from cpu_reference.arrays import (
     BLOCK,
     MEASURED,
+    POOLED,
     TILE,
     batch_bytes,
     empty,
@@ -27,6 +28,7 @@ from cpu_reference.types import Instruments, Market, Maturities, Shocks, Smile
 __all__ = [
     "BLOCK",
     "MEASURED",
+    "POOLED",
     "TILE",
     "Holders",
     "Holdings",

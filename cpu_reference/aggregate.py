@@ -48,12 +48,22 @@ def add_rows(rows: I8, values: F8, out: F8) -> None:
     """Add each row of a matrix to a row of another.
 
     Args:
-        rows: (n_rows,) of `out`, ascending, none of them twice.
+        rows: (n_rows,) of `out`; those that come more than once are summed before they are added.
         values: (n_rows, n_scenarios).
         out: (…, n_scenarios), added to.
     """
+    if (np.diff(rows) <= 0).any():
+        aggregate(by_row(rows), values, out)
+        return
     # Indexing makes copies, so a few rows at a time.
     step = max(1, MEASURED // max(1, values.shape[1]))
     for begin in range(0, len(rows), step):
         some = slice(begin, begin + step)
         out[rows[some]] += values[some]
+
+
+def by_row(rows: I8) -> Holdings:
+    """What sums rows of a matrix by the row of another that each belongs to, in their order."""
+    order = np.argsort(rows, kind="stable")
+    begin = np.flatnonzero(np.diff(rows[order], prepend=-1))
+    return Holdings(rows[order[begin]], np.append(begin, len(rows)), order, np.ones(len(rows)))

@@ -12,6 +12,9 @@ tile of `revalue` and threads meet seldom."""
 TILE = 256
 """Instruments between two aggregations: their profit and loss in a block (2 MB) stays in the shared cache."""
 
+POOLED = False
+"""Whether underlyings are revalued together."""
+
 MEASURED = 1 << 20
 """Elements of profit and loss that are measured at a time: 8 MB, and as much again for each temporary."""
 

@@ -1,4 +1,4 @@
-"""Prices and Greeks of one underlying's instruments at today's market.
+"""Prices and Greeks at today's market.
 
 Everything is per one unit of the underlying in its quote currency, at fixed volatility; an inverse instrument is priced
 as the linear quote. T ≤ 0 is intrinsic value at spot.
@@ -35,7 +35,7 @@ def price(instruments: Instruments, market: Market, rho: bool = True, solver: So
 
     Args:
         instruments: (n,) columns; an option's own `vol` replaces the smile.
-        market: the underlying's market; only `today`, `smile_today` and the scalars are read.
+        market: theirs; of horizons nothing is read.
         rho: whether it is asked for; without it the rho of American options, which costs most, is NaN.
         solver: of American options.
 
@@ -44,12 +44,9 @@ def price(instruments: Instruments, market: Market, rho: bool = True, solver: So
     """
     n = len(instruments.kind)
     option = instruments.kind == OPTION
-    live = np.zeros(n, dtype=np.bool_)
-    dated = instruments.maturity >= 0
-    live[dated] = market.today.years[instruments.maturity[dated]] > 0
-
-    forward = np.full(n, float(market.spot))
-    forward[live] = market.today.forward[instruments.maturity[live]]
+    live = market.today.years[instruments.maturity] > 0
+    spot = market.spot[instruments.maturity]
+    forward = np.where(live, market.today.forward[instruments.maturity], spot)
     out = Valuation(
         price=forward.copy(),
         forward=forward,
@@ -63,10 +60,10 @@ def price(instruments: Instruments, market: Market, rho: bool = True, solver: So
     )
     if not market.normal:
         futures = live & (instruments.kind == FUTURE)
-        out.delta[futures] = forward[futures] / market.spot
+        out.delta[futures] = forward[futures] / spot[futures]
 
     expired = option & ~live
-    out.price[expired] = np.maximum(instruments.sign[expired] * (market.spot - instruments.strike[expired]), 0.0)
+    out.price[expired] = np.maximum(instruments.sign[expired] * (spot[expired] - instruments.strike[expired]), 0.0)
     out.delta[expired] = np.where(out.price[expired] > 0, instruments.sign[expired], 0)
 
     rows = np.flatnonzero(option & live)
@@ -108,15 +105,17 @@ def _black(instruments: Instruments, market: Market, rows: I8, out: Valuation) -
     pieces = black_greeks(forward, strike, deviation, sign)
 
     value = discount * black(forward, strike, deviation, sign)
+    from_rate = market.forward_from_rate[instruments.maturity[rows]]
     by_forward = discount * sign * pieces.n1
     by_deviation = discount * forward * pieces.density
-    carry = np.log(forward / market.spot) / years
+    spot = market.spot[instruments.maturity[rows]]
+    carry = np.log(forward / spot) / years
     out.price[rows] = value
-    out.delta[rows] = by_forward * forward / market.spot
-    out.gamma[rows] = discount * pieces.density * forward / ((market.spot * market.spot) * deviation)
+    out.delta[rows] = by_forward * forward / spot
+    out.gamma[rows] = discount * pieces.density * forward / ((spot * spot) * deviation)
     out.vega[rows] = by_deviation * np.sqrt(years)
     out.theta[rows] = (rate * value - by_forward * carry * forward - by_deviation * vol / (2 * np.sqrt(years))) / 365
-    out.rho[rows] = -years * value + (by_forward * years * forward if market.forward_from_rate else 0.0)
+    out.rho[rows] = -years * value + np.where(from_rate, by_forward * years * forward, 0.0)
 
 
 def _bachelier(instruments: Instruments, market: Market, rows: I8, out: Valuation) -> None:
@@ -129,6 +128,7 @@ def _bachelier(instruments: Instruments, market: Market, rows: I8, out: Valuatio
     pieces = bachelier_greeks(forward, strike, deviation, sign)
 
     value = discount * bachelier(forward, strike, deviation, sign)
+    from_rate = market.forward_from_rate[instruments.maturity[rows]]
     by_forward = discount * sign * pieces.n
     by_deviation = discount * pieces.density
     out.price[rows] = value
@@ -136,22 +136,23 @@ def _bachelier(instruments: Instruments, market: Market, rows: I8, out: Valuatio
     out.gamma[rows] = by_deviation / deviation
     out.vega[rows] = by_deviation * np.sqrt(years)
     out.theta[rows] = (rate * value - by_deviation * vol / (2 * np.sqrt(years))) / 365
-    out.rho[rows] = -years * value + (by_forward * years * forward if market.forward_from_rate else 0.0)
+    out.rho[rows] = -years * value + np.where(from_rate, by_forward * years * forward, 0.0)
 
 
 def _american(instruments: Instruments, market: Market, rows: I8, out: Valuation, rho: bool, solver: Solver) -> None:
     """American options on a lognormal underlying: constant rate r and dividend yield q = r − ln(F/S)/T."""
     years = market.today.years[instruments.maturity[rows]]
     rate = market.today.rate[instruments.maturity[rows]]
+    spot = market.spot[instruments.maturity[rows]]
     greeks = american_greeks(
-        market.spot,
+        spot,
         instruments.strike[rows],
         years,
         rate,
-        rate - np.log(out.forward[rows] / market.spot) / years,
+        rate - np.log(out.forward[rows] / spot) / years,
         out.iv[rows],
         instruments.sign[rows],
-        market.forward_from_rate,
+        market.forward_from_rate[instruments.maturity[rows]],
         with_rho=rho,
         solver=solver,
     )

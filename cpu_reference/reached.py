@@ -1,14 +1,15 @@
 """What scenarios do to an underlying's rates, dividends and volatilities: the ranges that premiums are fitted over.
 
-All maturities at once; what is the same in all scenarios, or at all maturities, is looked at once.
+All maturities at once; rows of scenarios that maturities share are looked at once.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 
 from cpu_reference.smile import smile_variance, smile_variance_ranges
-from cpu_reference.types import F8, I8, Instruments, Shocks, Smile, once
+from cpu_reference.types import F8, I8, Instruments, Shocks, Smile
 
 ROUNDING = 1e-13
 """Rates times years that differ by no more are alike: they move no price by more than that part of the strike."""
@@ -24,7 +25,7 @@ class Reached(NamedTuple):
 
 
 def reached(years: F8, forward: F8, shocks: Shocks, last: Shocks | None = None) -> Reached:
-    """What the scenarios, and one after them if it is given, do at each maturity.
+    """What the scenarios, and one after them if it is given, do at each maturity, under lognormal dynamics.
 
     Args:
         years: (n_maturities,) to expiry; what is reached where it is not above 0 is of no use.
@@ -32,22 +33,31 @@ def reached(years: F8, forward: F8, shocks: Shocks, last: Shocks | None = None) 
         shocks: the market in the scenarios.
         last: in one more.
     """
-    parts = [part for part in (shocks, last) if part is not None and len(part.spot)]
+    parts = [part for part in (shocks, last) if part is not None and part.n_scenarios]
+    n = sum(part.n_scenarios for part in parts)
     with np.errstate(all="ignore"):  # no number stays none: its fit is none, and its cell is named
-        carry = [part.forward / part.spot for part in parts]
-        low, high = _extremes(carry)
-        rate_low, rate_high = _extremes([part.rate for part in parts])
+        rate_low, rate_high = _extremes(parts, lambda part, ends: part.base[2] + ends(part.rate)[part.row[3]])
+        forward_low, forward_high = _extremes(parts, lambda part, ends: part.base[1] * ends(part.move)[part.row[1]])
+        growth = _extremes(parts, lambda part, ends: ends(part.vol_growth)[part.row[4]])
+        # A forward that moves with the spot keeps its carry, but for rounding.
+        carry = [_carry(part) for part in parts]
+        own = np.logical_or.reduce([part.row[0] != part.row[1] for part in parts])
+        low, high = carry[0].copy(), carry[0].copy()
+        for other in carry[1:]:
+            low, high = np.minimum(low, other), np.maximum(high, other)
+        for m in np.flatnonzero(own).tolist():
+            each = np.concatenate([at.forward / at.spot for at in (part.at(m) for part in parts)])
+            low[m], high[m] = each.min(), each.max()
         alike = np.log(high / low) + (rate_high - rate_low) * years <= ROUNDING
-        forward_low, forward_high = _extremes([part.forward for part in parts])
-        n = sum(len(part.spot) for part in parts)
-        rates = np.broadcast_to(parts[0].rate[:, :1], (len(years), n))
-        dividends = np.broadcast_to(rates[:, :1] - np.log(carry[0][:, :1]) / years[:, None], (len(years), n))
-        rate, dividend = list(rates), list(dividends)
+        first = parts[0].base[2] + parts[0].rate[parts[0].row[3], 0]
+        rate = list(np.broadcast_to(first[:, None], (len(years), n)))
+        dividend = list(np.broadcast_to((first - np.log(carry[0]) / years)[:, None], (len(years), n)))
         for m in np.flatnonzero(~alike).tolist():
-            rate[m] = np.concatenate([part.rate[m] for part in parts])
-            dividend[m] = rate[m] - np.log(np.concatenate([part[m] for part in carry])) / years[m]
+            at = [part.at(m) for part in parts]
+            rate[m] = np.concatenate([one.rate for one in at])
+            dividend[m] = rate[m] - np.log(np.concatenate([one.forward / one.spot for one in at])) / years[m]
         step = np.log(forward / forward_high), np.log(forward / forward_low)
-    return Reached(rate, dividend, _extremes([part.vol_growth for part in parts]), step)
+    return Reached(rate, dividend, growth, step)
 
 
 def vol_ranges(
@@ -88,11 +98,19 @@ def vol_ranges(
     return low * over.growth[0][at], high * over.growth[1][at]
 
 
-def _extremes(parts: list[F8]) -> tuple[F8, F8]:
-    """Least and greatest of each row (n_maturities, n_scenarios) of arrays side by side; what is the same along an axis
-    (stride 0) is looked at once."""
-    ends = []
-    for array in parts:
-        own = once(array)
-        ends.append([np.broadcast_to(f(axis=1), len(array)) for f in (own.min, own.max)])
-    return np.minimum.reduce([low for low, _ in ends]), np.maximum.reduce([high for _, high in ends])
+def _extremes(parts: list[Shocks], of: Callable[[Shocks, Callable[[F8], F8]], F8]) -> tuple[F8, F8]:
+    """Least and greatest of each maturity over the scenarios of all parts.
+
+    Args:
+        of: what is looked at, of a part, from the ends (n_rows,) of rows that it rises with.
+    """
+    return (
+        np.minimum.reduce([of(part, lambda rows: rows.min(axis=1)) for part in parts]),
+        np.maximum.reduce([of(part, lambda rows: rows.max(axis=1)) for part in parts]),
+    )
+
+
+def _carry(part: Shocks) -> F8:
+    """(n_maturities,) F/S in the first scenario."""
+    spot, forward = (part.base[i] * part.move[part.row[i], 0] for i in (0, 1))
+    return np.asarray(forward / spot)

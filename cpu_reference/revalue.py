@@ -15,7 +15,20 @@ from scipy.special import ndtr
 from cpu_reference.premium import Chain, Premium, american_from_premium, fit_premiums
 from cpu_reference.reached import reached, vol_ranges
 from cpu_reference.smile import smile_variance, smile_variance_along
-from cpu_reference.types import F8, FUTURE, I8, OPTION, PERPETUAL, SPOT, Instruments, Market, Maturities, Shocks, Smile
+from cpu_reference.types import (
+    F8,
+    FUTURE,
+    I8,
+    OPTION,
+    PERPETUAL,
+    SPOT,
+    Instruments,
+    Levels,
+    Market,
+    Maturities,
+    Shocks,
+    Smile,
+)
 
 _TILE = 16_384
 """Elements of a tile: five float64 temporaries of it stay in a megabyte of cache."""
@@ -38,11 +51,11 @@ class _Curves(NamedTuple):
     smile_forward: F8  # (n_maturities,) the forward that today's moneyness is measured against
     shocks: Shocks
     sticky_strike: bool
-    normal: bool
+    underlying: I8  # (n_maturities,)
 
 
 class Request(NamedTuple):
-    """What `prepare` takes, of one underlying."""
+    """What `prepare` takes."""
 
     instruments: Instruments
     market: Market
@@ -51,7 +64,7 @@ class Request(NamedTuple):
 
 
 class Fits(NamedTuple):
-    """Premiums to be fitted of one underlying over some scenarios, of which today may be the last."""
+    """Premiums to be fitted over some scenarios, of which today may be the last."""
 
     chains: dict[tuple[int, int], Chain]  # by (maturity, sign), of all that are listed
     wanted: set[tuple[int, int]]  # those that the instruments need
@@ -66,37 +79,37 @@ def prepare(instruments: Instruments, market: Market, shocks: Shocks, listed: In
     early-exercise premiums that the scenarios share.
 
     Args:
-        instruments: the underlying's instruments.
-        market: its market today.
-        shocks: its market in *all* scenarios of the run.
+        instruments: of one underlying, or of several.
+        market: their market today.
+        shocks: their market in *all* scenarios of the run.
         listed: the American options over whose volatilities the premiums are fitted, sorted alike: so that a price
             depends on the market and not on what else is held. Those of `instruments` unless given.
     """
     wanted = fits(Request(instruments, market, shocks, listed))
     premiums = [one.done(fit_premiums(list(one.chains.values()))) for one in wanted]
     price = np.empty((len(instruments.kind), 1))
-    _price(instruments, _unchanged(market), of_today(premiums[0]), slice(0, 1), price)
+    _price(instruments, _at_today(market), of_today(premiums[0]), slice(0, 1), price)
     return Prepared(price[:, 0], premiums[-1])
 
 
 def prepare_all(requests: Sequence[Request]) -> list[Prepared]:
-    """`prepare` for each of some underlyings."""
+    """`prepare` for each of some requests."""
     return [prepare(*request) for request in requests]
 
 
-def fits(request: Request, owner: int = 0) -> list[Fits]:
-    """The premiums that an underlying needs: of today and the scenarios together, or of today, then of the scenarios.
+def fits(request: Request, before: int = 0) -> list[Fits]:
+    """The premiums that are needed: of today and the scenarios together, or of today, then of the scenarios.
 
     Args:
-        owner: the chains', which are solved together with others of the same owner only.
+        before: how many underlyings other requests have, whose chains are fitted together with these.
     """
     instruments, market, shocks, listed = request
     listed = instruments if listed is None else listed
-    today = _unchanged(market)
+    today = _at_today(market)
     if market.horizon is market.today:
         # Today is one more scenario of the same fit, so that its error cancels in the difference of prices.
-        return [_fits(instruments, listed, _at_horizon(market, shocks), today.shocks, owner)]
-    return [_fits(instruments, listed, curves, None, owner) for curves in (today, _at_horizon(market, shocks))]
+        return [_fits(instruments, listed, _at_horizon(market, shocks), today.shocks, before)]
+    return [_fits(instruments, listed, curves, None, before) for curves in (today, _at_horizon(market, shocks))]
 
 
 def of_today(premiums: dict[tuple[int, int], Premium]) -> dict[tuple[int, int], Premium]:
@@ -131,9 +144,9 @@ def revalue(
     forward, American ones with the early-exercise premium of `cpu_reference.premium`.
 
     Args:
-        instruments: (n,) columns, the underlying's instruments or a run of them.
-        market: the underlying's market today.
-        shocks: its market in all scenarios.
+        instruments: (n,) columns, all instruments or a run of them.
+        market: their market today.
+        shocks: their market in all scenarios.
         prepared: of the same instruments.
         scenarios: which of the scenarios.
         out: (n_rows, n_scenarios of the slice) is overwritten.
@@ -141,24 +154,25 @@ def revalue(
     """
     if rows is not None:
         instruments, prepared = instruments.cut(rows), prepared._replace(price=prepared.price[rows])
-    fx = shocks.fx[scenarios]
-    spot = shocks.spot[scenarios]
     multiplier = instruments.multiplier[:, None]
     _price(instruments, _at_horizon(market, shocks), prepared.premium, scenarios, out)
     with np.errstate(all="ignore"):  # a result that is not finite is found, and named, where cells are measured
         margined = np.isin(instruments.kind, (FUTURE, PERPETUAL))
-        for run in _runs(margined.astype(np.int8), instruments.inverse.astype(np.int8)):
+        underlying = market.underlying[instruments.maturity]
+        for run in _runs(margined.astype(np.int8), instruments.inverse.astype(np.int8), underlying):
             tile, price = out[run], prepared.price[run, None]
+            m = int(instruments.maturity[run.start])
+            at = shocks.at(m, scenarios)
             if not margined[run.start]:
-                tile *= fx
-                tile -= price * market.fx
+                tile *= at.fx
+                tile -= price * market.fx[m]
             elif instruments.inverse[run.start]:
                 np.divide(-1.0, tile, out=tile)
                 tile += 1.0 / price
-                tile *= spot * fx
+                tile *= at.spot * at.fx
             else:
                 tile -= price
-                tile *= fx
+                tile *= at.fx
             tile *= multiplier[run]
 
 
@@ -166,23 +180,30 @@ def _moneyness(strike: F8, forward: F8, normal: bool) -> F8:
     return strike - forward if normal else np.log(strike / forward)
 
 
-def _unchanged(market: Market) -> _Curves:
+def unchanged(market: Market) -> Shocks:
     """Today as one scenario in which nothing happens."""
-    today = market.today
-    column = (slice(None), None)
-    shocks = Shocks(
-        np.array([market.spot]),
-        np.array([market.fx]),
-        today.forward[column],
-        today.rate[column],
-        np.ones((len(today.years), 1)),
+    today, n = market.today, len(market.today.years)
+    row = np.zeros((5, n), dtype=np.int32)
+    row[2] = np.arange(n)
+    return Shocks(
+        normal=market.normal,
+        row=row,
+        base=np.stack([market.spot, today.forward, today.rate]),
+        move=np.full((1, 1), 0.0 if market.normal else 1.0),
+        fx=market.fx[:, None],
+        rate=np.zeros((1, 1)),
+        vol_growth=np.ones((1, 1)),
     )
-    return _Curves(today, market.smile_today, today.forward, shocks, market.sticky_strike, market.normal)
+
+
+def _at_today(market: Market) -> _Curves:
+    today = market.today
+    return _Curves(today, market.smile_today, today.forward, unchanged(market), market.sticky_strike, market.underlying)
 
 
 def _at_horizon(market: Market, shocks: Shocks) -> _Curves:
     horizon = market.horizon
-    return _Curves(horizon, market.smile_horizon, horizon.forward, shocks, market.sticky_strike, market.normal)
+    return _Curves(horizon, market.smile_horizon, horizon.forward, shocks, market.sticky_strike, market.underlying)
 
 
 def _runs(*keys: npt.NDArray[np.integer]) -> Iterator[slice]:
@@ -219,19 +240,18 @@ def _price(
     out: F8,
 ) -> None:
     """Prices in the quote currency, (n, n_scenarios of the slice)."""
-    spot = curves.shocks.spot[scenarios]
     with np.errstate(all="ignore"):
         for kind, m, sign, american, rows in _groups(instruments):
+            at = curves.shocks.at(m, scenarios)
             if kind in (SPOT, PERPETUAL) or (kind == FUTURE and curves.maturities.years[m] <= 0.0):
-                out[rows] = spot
+                out[rows] = at.spot
             elif kind == FUTURE:
-                out[rows] = curves.shocks.forward[m, scenarios]
+                out[rows] = at.forward
             elif curves.maturities.years[m] <= 0.0:
-                np.maximum(sign * (spot - instruments.strike[rows, None]), 0.0, out=out[rows])
+                np.maximum(sign * (at.spot - instruments.strike[rows, None]), 0.0, out=out[rows])
             else:
-                _options(
-                    instruments, rows, curves, m, sign, premium.get((m, sign)) if american else None, scenarios, out
-                )
+                early = premium.get((m, sign)) if american else None
+                _options(instruments, rows, curves, m, sign, early, at, scenarios.start, out)
 
 
 def _options(
@@ -241,17 +261,18 @@ def _options(
     m: int,
     sign: int,
     premium: Premium | None,
-    scenarios: slice,
+    at: Levels,
+    first: int,
     out: F8,
 ) -> None:
-    """Options of one maturity, sign and style, tile by tile."""
+    """Options of one maturity, sign and style, tile by tile; `first` is the scenarios' first."""
     strike, own_vol = instruments.strike[rows], instruments.vol[rows]
     years, base = curves.maturities.years[m], curves.smile_forward[m]
-    forward = curves.shocks.forward[m, scenarios]
-    discount = np.exp(-curves.shocks.rate[m, scenarios] * years)
-    root_time = curves.shocks.vol_growth[m, scenarios] * np.sqrt(years)
-    moneyness = _moneyness(strike, base, curves.normal)
-    step = base - forward if curves.normal else np.log(base / forward)
+    forward, normal = at.forward, curves.shocks.normal
+    discount = np.exp(-at.rate * years)
+    root_time = at.vol_growth * np.sqrt(years)
+    moneyness = _moneyness(strike, base, normal)
+    step = base - forward if normal else np.log(base / forward)
 
     fixed = own_vol.copy()
     if curves.sticky_strike:
@@ -280,19 +301,19 @@ def _options(
             else:
                 np.multiply(fixed[tile, None], root_time_, out=deviation)
             target = out[rows.start + tile.start : rows.start + tile.stop]
-            if curves.normal:
+            if normal:
                 value = _bachelier(k, deviation, sign, d1, d2)
             else:
                 value = _black(k, deviation, sign, forward_, strike[tile, None], d1, d2)
             value *= discount_
             if premium is not None:
-                spot = curves.shocks.spot[scenarios][order]
+                spot = at.spot[order]
                 value /= strike[tile, None]
                 deviation /= np.sqrt(years)
                 # ln(S/K) = ln(F/K) − ln(F/S)
                 np.subtract(np.log(spot / forward_), k, out=k)
                 american = d1 if value is d2 else d2
-                american_from_premium(premium, k, deviation, value, order + scenarios.start, american)
+                american_from_premium(premium, k, deviation, value, order + first, american)
                 np.multiply(american, strike[tile, None], out=value)
             if back is None:
                 target[...] = value
@@ -335,7 +356,7 @@ def _bachelier(k: F8, deviation: F8, sign: int, d: F8, density: F8) -> F8:
     return d
 
 
-def _fits(instruments: Instruments, listed: Instruments, curves: _Curves, last: Shocks | None, owner: int) -> Fits:
+def _fits(instruments: Instruments, listed: Instruments, curves: _Curves, last: Shocks | None, before: int) -> Fits:
     """The early-exercise premium of each (maturity, sign), over the volatilities that the listed options can reach in
     the scenarios, and in the one after them that is given."""
     wanted = {(m, sign) for kind, m, sign, american, _ in _groups(instruments) if kind == OPTION and american}
@@ -353,8 +374,9 @@ def _fits(instruments: Instruments, listed: Instruments, curves: _Curves, last: 
     begin = np.cumsum([0, *(stop - start for _, _, start, stop in runs)])[:-1]
     smile, forward = curves.smile, curves.smile_forward
     low, high = vol_ranges(listed.cut(rows), begin, smile, forward, curves.sticky_strike, over)
+    owner = (before + curves.underlying).tolist()
     chains = {
-        (m, sign): Chain(float(years[m]), sign, over.rate[m], over.dividend[m], *ends, owner)
+        (m, sign): Chain(float(years[m]), sign, over.rate[m], over.dividend[m], *ends, owner[m])
         for (m, sign, _, _), ends in zip(runs, zip(low.tolist(), high.tolist(), strict=True), strict=True)
     }
     return Fits(chains, wanted)

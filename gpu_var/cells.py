@@ -29,6 +29,10 @@ class Cells:
         """Those of one underlying."""
         return rows_of(self.underlying, underlying)
 
+    def of_all(self, underlyings: Sequence[int]) -> slice:
+        """Those of underlyings between which nothing else is held, ascending."""
+        return slice(self.of(underlyings[0]).start, self.of(underlyings[-1]).stop)
+
 
 def cells_of(book: Book) -> Cells:
     """The cells of a book's non-zero positions."""
@@ -47,21 +51,31 @@ def cells_of(book: Book) -> Cells:
     return Cells((cell % n_accounts).astype(np.int32), (cell // n_accounts).astype(np.int32), of_position)
 
 
-def holders_of(book: Book, cells: Cells, parts: Sequence[Underlying], backend: Backend) -> Any:
-    """The backend's `Holders` of a book's non-zero positions: who holds how much of each underlying's instruments.
+def holders_of(book: Book, cells: Cells, pools: Sequence[Sequence[Underlying]], backend: Backend) -> Any:
+    """The backend's `Holders` of a book's non-zero positions: who holds how much of the instruments of each pool, which
+    goes by its first underlying.
 
     Args:
         cells: of `cells_of`, or a finer division of the positions; ascending by underlying.
-        parts: the underlyings to lay out, ascending; of each, every instrument that is held.
+        pools: the underlyings to lay out, ascending, with nothing else held between those of a pool; of each, every
+            instrument that is held.
     """
     instrument, quantity, _ = _held(book)
-    length = np.zeros(len(book.underlyings.spot), dtype=np.int64)
-    length[[part.position for part in parts]] = [len(part.row) for part in parts]
+    n_underlyings = len(book.underlyings.spot)
+    first_cell = np.searchsorted(cells.underlying, np.arange(n_underlyings + 1))
+    length = np.zeros(n_underlyings, dtype=np.int64)
+    place = np.empty(len(book.instruments.kind), dtype=np.int32)
+    laid_out = 0
+    rows = []
+    for pool in pools:
+        first, last = pool[0].position, pool[-1].position
+        first_cell[first + 1 : last + 1] = first_cell[last + 1]
+        rows += [part.row for part in pool]
+        length[first] = sum(len(part.row) for part in pool)
+        laid_out += int(length[first])
+    place.fill(laid_out)
+    place[np.concatenate([np.zeros(0, dtype=np.intp), *rows])] = np.arange(laid_out)
     first_instrument = np.concatenate([[0], np.cumsum(length)])
-    place = np.full(len(book.instruments.kind), first_instrument[-1], dtype=np.int32)
-    for part, begin in zip(parts, first_instrument[[part.position for part in parts]].tolist(), strict=True):
-        place[part.row] = np.arange(begin, begin + len(part.row))
-    first_cell = np.searchsorted(cells.underlying, np.arange(len(length) + 1))
     return backend.Holders(cells.of_position, instrument, quantity, place, first_cell, first_instrument, backend.TILE)
 
 

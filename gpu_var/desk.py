@@ -168,7 +168,7 @@ class Desk:
             state = shocks(self._book, self._config, self._factors, part, self._shock)
             prepared = self._backend.prepare(part.instruments, part.market, state, part.listed)
             self._place[part.row] = np.arange(len(part.row))
-            device = Shocks(*map(self._backend.to_device, state))
+            device = state.moving(self._backend.to_device)
             self._ready[u] = _Ready(part, prepared, device, _direct(part.instruments, prepared))
         return self._ready[u]
 

@@ -1,8 +1,8 @@
 """The loop over tiles: the only place that calls a backend's heavy functions.
 
-A task is one underlying in one block of scenarios: it revalues the underlying's instruments tile by tile and adds them
-to the profit and loss of the cells that hold them. Tasks write to disjoint memory and every sum within one has a fixed
-order, so the bits do not depend on the number of threads.
+A task is one pool — an underlying, or on a GPU several — in one block of scenarios: it revalues the pool's instruments
+tile by tile and adds them to the profit and loss of the cells that hold them. Tasks write to disjoint memory and every
+sum within one has a fixed order, so the bits do not depend on the number of threads.
 """
 
 import os
@@ -11,6 +11,7 @@ from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExec
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
+from itertools import groupby
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,13 +24,13 @@ from cpu_reference.types import Instruments, Market, Shocks
 from gpu_var.backend import Backend, load_backend
 from gpu_var.cells import Cells, holders_of
 from gpu_var.market.factors import Factors
-from gpu_var.market.state import Underlying, shocks, underlyings
+from gpu_var.market.state import Underlying, shocks, together, underlyings
 from gpu_var.scenarios.model import ScenarioSet, measures
 from gpu_var.tables.book import F8, I8, Book
 from gpu_var.tables.config import Config
 
 PREPARED_BYTES = 128 << 20
-"""Scenarios' markets and fits of premiums of the underlyings that are prepared at once, one at least. As many again are
+"""Scenarios' markets and fits of premiums of the underlyings that are revalued at once, one at least. As many again are
 being prepared meanwhile."""
 
 Progress = Callable[[str, float], None]
@@ -144,62 +145,74 @@ def revalue(
     done, total = 0, max(1, sum(len(part.row) for part in parts))
     with ThreadPoolExecutor(backend.workers(threads)) as lane, ThreadPoolExecutor(threads) as hands:
         budget = backend.batch_bytes()  # of what is free before anything is laid out, so that runs are cut alike
-        holders = hands.submit(holders_of, book, cells, parts, backend)
-        shock = sets[0].shock if len(sets) == 1 else np.concatenate([s.shock for s in sets])
         cell_bytes = (8 * n_scenarios * np.bincount(cells.underlying, minlength=len(book.underlyings.spot))).tolist()
+        shares = [
+            max(cell_bytes[part.position] / budget, _prepared_bytes(part, factors, n_scenarios) / PREPARED_BYTES)
+            for part in parts
+        ]
+        batches = [_pools(batch, backend.POOLED) for batch in _batches(parts, shares)]
+        pools = [pool for batch in batches for pool in batch]
+        holders = hands.submit(holders_of, book, cells, pools, backend)
+        shock = sets[0].shock if len(sets) == 1 else np.concatenate([s.shock for s in sets])
         loop = _Loop(book, config, factors, cells, holders, backend, precision, lane, hands, sets, shock)
-        groups = list(_batches(parts, [_prepared_bytes(part, n_scenarios) for part in parts], PREPARED_BYTES))
-        with closing(_one_ahead(loop.prepare, groups)) as coming:
-            for group, ready in coming:
-                for batch in _batches(group, [cell_bytes[p.position] for p in group], budget):
-                    work = sum(len(part.row) for part in batch)
+        with closing(_one_ahead(loop.prepare, batches)) as coming:
+            for ready in coming:
+                work = sum(len(one.instruments.kind) for one in ready)
 
-                    def report(fraction: float, before: int = done, work: int = work) -> None:
-                        progress("revalue", (before + fraction * work) / total)
+                def report(fraction: float, before: int = done, work: int = work) -> None:
+                    progress("revalue", (before + fraction * work) / total)
 
-                    loop.run(batch, ready, out, report)
-                    done += work
+                loop.run(ready, out, report)
+                done += work
     return out
 
 
-def _batches(parts: list[Underlying], size: list[int], budget: int) -> Iterator[list[Underlying]]:
-    """Consecutive underlyings whose sizes together fit the budget; one at least."""
+def _batches(parts: list[Underlying], share: list[float]) -> Iterator[list[Underlying]]:
+    """Consecutive underlyings whose shares of what there is room for together are no more than 1; one at least."""
     batch: list[Underlying] = []
-    used = 0
-    for part, own in zip(parts, size, strict=True):
-        if batch and used + own > budget:
+    used = 0.0
+    for part, own in zip(parts, share, strict=True):
+        if batch and used + own > 1.0:
             yield batch
-            batch, used = [], 0
+            batch, used = [], 0.0
         batch.append(part)
         used += own
     if batch:
         yield batch
 
 
+def _pools(batch: list[Underlying], pooled: bool) -> list[list[Underlying]]:
+    """The underlyings of a batch that are revalued as one: those of the same dynamics side by side, or each alone."""
+    if not pooled:
+        return [[part] for part in batch]
+    return [list(pool) for _, pool in groupby(batch, lambda part: part.market.normal)]
+
+
 def _one_ahead(
-    work: Callable[[list[Underlying]], dict[int, "Ready"]], groups: list[list[Underlying]]
-) -> Generator[tuple[list[Underlying], dict[int, "Ready"]]]:
-    """Each group with what `work` makes of it, which a thread of its own does while the group before is in use: a GPU
-    computes without the host, and waits for it otherwise."""
+    work: Callable[[list[list[Underlying]]], list["Ready"]], batches: list[list[list[Underlying]]]
+) -> Generator[list["Ready"]]:
+    """What `work` makes of each batch, which a thread of its own does while the one before is in use: a GPU computes
+    without the host, and waits for it otherwise."""
     ahead = ThreadPoolExecutor(1)
     try:
-        coming = [ahead.submit(work, group) for group in groups[:1]]
-        for at, group in enumerate(groups, 1):
+        coming = [ahead.submit(work, batch) for batch in batches[:1]]
+        for at in range(1, len(batches) + 1):
             while not wait(coming, timeout=0.2).done:
                 pass  # a signal reaches the main thread when this one moves
             ready = coming.pop().result()
-            coming += [ahead.submit(work, following) for following in groups[at : at + 1]]
-            yield group, ready
+            coming += [ahead.submit(work, following) for following in batches[at : at + 1]]
+            yield ready
     finally:
         # Who was interrupted does not wait for what would be prepared in vain.
         ahead.shutdown(wait=False, cancel_futures=True)
 
 
-def _prepared_bytes(part: Underlying, n_scenarios: int) -> int:
-    """What an underlying takes once it is prepared, nearly: three numbers a scenario and maturity, and as many again of
-    each premium fitted."""
-    fits = 2 if part.instruments.american.any() else 0
-    return 24 * (1 + fits) * n_scenarios * max(1, len(part.market.horizon.years))
+def _prepared_bytes(part: Underlying, factors: Factors, n_scenarios: int) -> int:
+    """What an underlying takes once it is prepared, nearly: a row of numbers a factor, and where rates or forwards have
+    factors of their own, several a maturity and premium fitted."""
+    own = len(factors.forward[part.position].years) + sum(len(tenors.years) for tenors in factors.rate)
+    a_maturity = 3 * (1 + 2 * bool(part.instruments.american.any())) if own else 0
+    return 8 * n_scenarios * (4 + a_maturity * len(part.market.horizon.years))
 
 
 def columns_of(sets: Sequence[ScenarioSet]) -> list[slice]:
@@ -214,20 +227,21 @@ def blocks_of(sets: Sequence[ScenarioSet], width: int) -> list[slice]:
 
 
 class Ready(NamedTuple):
-    """An underlying whose tiles can be revalued."""
+    """Underlyings whose tiles can be revalued."""
 
     instruments: Instruments
     market: Market
     shocks: Shocks  # the backend's arrays
     prepared: Prepared
     held: list[Any]  # of each tile, who holds how much; of the backend's `Holders`
+    position: Sequence[int]  # rows of Book.underlyings, ascending
 
 
 def revalue_block(backend: Backend, precision: str, ready: Ready, block: slice, out: F8) -> None:
-    """Profit and loss of an underlying's cells in a block of scenarios; in halves of it where memory is short.
+    """Profit and loss of a pool's cells in a block of scenarios; in halves of it where memory is short.
 
     Args:
-        ready: the underlying.
+        ready: the pool.
         block: which of the scenarios.
         out: (n_cells, n_scenarios of the block), overwritten.
     """
@@ -275,7 +289,7 @@ class _Loop:
     config: Config
     factors: Factors
     cells: Cells
-    holders: Future[Any]  # the backend's `Holders`
+    holders: Future[Any]  # the backend's `Holders`, by pool
     backend: Backend
     precision: str  # of a tile's profit and loss; sums are float64
     lane: Executor  # the backend's tasks
@@ -283,56 +297,60 @@ class _Loop:
     sets: list[ScenarioSet]
     shock: F8  # of all models, one after another
 
-    def prepare(self, group: list[Underlying]) -> dict[int, Ready]:
-        """What the scenarios of all models share, of some underlyings at once; by row of the underlying."""
+    def prepare(self, batch: list[list[Underlying]]) -> list[Ready]:
+        """What the scenarios of all models share, of the pools of a batch."""
         backend = self.backend
 
-        def held(part: Underlying) -> list[Any]:
-            tiles: list[Any] = self.holders.result().of(part.position)
+        def held(pool: list[Underlying]) -> list[Any]:
+            tiles: list[Any] = self.holders.result().of(pool[0].position)
             return tiles
 
-        moved = [self.hands.submit(shocks, self.book, self.config, self.factors, part, self.shock) for part in group]
-        laid_out = [self.hands.submit(held, part) for part in group]
+        laid_out = [self.hands.submit(held, pool) for pool in batch]
+        pools = [together(pool) for pool in batch]
+        moved = [self.hands.submit(shocks, self.book, self.config, self.factors, pool, self.shock) for pool in pools]
         requests = [
-            Request(part.instruments, part.market, state.result(), part.listed)
-            for part, state in zip(group, moved, strict=True)
+            Request(pool.instruments, pool.market, state.result(), pool.listed)
+            for pool, state in zip(pools, moved, strict=True)
         ]
-        ready = {}
         # In one thread: fits are many short steps of Python, which several would only pass back and forth.
-        for part, one, own, prepared in zip(group, requests, laid_out, backend.prepare_all(requests), strict=True):
-            on_device = Shocks(*map(backend.to_device, one.shocks))
-            ready[part.position] = Ready(part.instruments, part.market, on_device, prepared, own.result())
-        return ready
+        fitted = backend.prepare_all(requests)
+        return [
+            Ready(
+                one.instruments,
+                one.market,
+                one.shocks.moving(backend.to_device),
+                prepared,
+                tiles.result(),
+                pool.position.tolist(),
+            )
+            for pool, one, prepared, tiles in zip(pools, requests, fitted, laid_out, strict=True)
+        ]
 
-    def run(
-        self, batch: list[Underlying], ready: dict[int, Ready], into: Revaluation, report: Callable[[float], None]
-    ) -> None:
-        """Revalue a batch of underlyings in every model's scenarios, measure its cells, add them to the accounts.
+    def run(self, batch: list[Ready], into: Revaluation, report: Callable[[float], None]) -> None:
+        """Revalue a batch of pools in every model's scenarios, measure their cells, add them to the accounts.
 
-        The models' scenarios stand side by side in one matrix, so that they share what is prepared once an underlying.
+        The models' scenarios stand side by side in one matrix, so that they share what is prepared once a pool.
         """
         backend = self.backend
         columns = columns_of(self.sets)
         blocks = blocks_of(self.sets, backend.BLOCK)
-        first, width = self.cells.of(batch[0].position).start, columns[-1].stop
-        cell_pnl = backend.zeros((self.cells.of(batch[-1].position).stop - first, width))
+        cells = [self.cells.of_all(one.position) for one in batch]
+        first, width = cells[0].start, columns[-1].stop
+        cell_pnl = backend.zeros((cells[-1].stop - first, width))
 
         tasks = []
-        for part in batch:
-            own = self.cells.of(part.position)
+        for one, own in zip(batch, cells, strict=True):
             out = cell_pnl[own.start - first : own.stop - first]
-            one = ready.pop(part.position)
-            if any(premium.any_direct for premium in one.prepared.premium.values()):
-                into.direct.add(part.position)
+            direct = [m for (m, _), premium in one.prepared.premium.items() if premium.any_direct]
+            into.direct.update(one.position[u] for u in one.market.underlying[direct].tolist())
             tasks += [partial(revalue_block, backend, self.precision, one, block, out[:, block]) for block in blocks]
+        batch.clear()  # what was prepared is let go as soon as it has been used
         run_all(self.lane, tasks, report)
         tasks.clear()
 
         def accumulate(scenarios: ScenarioSet, at: slice) -> None:
             pnl = into.pnl[scenarios.model]
-            for part in batch:
-                own = self.cells.of(part.position)
-                # An account has one cell of an underlying.
+            for own in cells:
                 accounts = self.cells.account[own].astype(np.int64)
                 backend.add_rows(accounts, cell_pnl[own.start - first : own.stop - first, at], pnl)
 

@@ -52,7 +52,7 @@ def revalue_passes(
         (n_cells, n_columns) float64 in base currency, gains positive.
     """
     out = np.zeros((len(cells.account), n_columns))
-    held = holders_of(book, cells, [part.underlying for part in parts], backend)
+    held = holders_of(book, cells, [[part.underlying] for part in parts], backend)
     tasks = []
     # One after another, as in the engine: fits are many short steps of Python.
     for part, price, passes in parts:
@@ -64,8 +64,8 @@ def revalue_passes(
             instruments = part.instruments._replace(vol=one.vol[0])
             prepared = backend.prepare(instruments, market, one.shocks, part.listed._replace(vol=one.vol[1]))
             today = prepared.price if today is None else today
-            moved = Shocks(*map(backend.to_device, one.shocks))
-            ready = Ready(instruments, part.market, moved, prepared._replace(price=today), holders)
+            moved = one.shocks.moving(backend.to_device)
+            ready = Ready(instruments, part.market, moved, prepared._replace(price=today), holders, [part.position])
             tasks.append(partial(_run, backend, ready, one.column, out[cells.of(part.position)]))
     with ThreadPoolExecutor(backend.workers(threads)) as lane:
         run_all(lane, tasks)

@@ -21,13 +21,41 @@ enum RowColumn {
     FLOOR,       // and of abandonment
     ROW_COLUMNS
 };
-enum MaturityColumn { YEARS, ROOT_YEARS, BASE, FORWARD_TODAY, UNIT_TODAY };
+enum MaturityColumn { YEARS, ROOT_YEARS, BASE, FORWARD_TODAY, UNIT_TODAY, SPOT_TODAY, FX_TODAY };
 
-// One underlying's market in all scenarios (n in all), and today.
+// The market in `total` scenarios, in rows that maturities share (see `Shocks` of cpu_reference/types.py), and today.
 struct Scenarios {
-    const double *spot, *fx, *forward, *rate, *vol_growth;
+    const double *maturities;  // (FX_TODAY + 1, n_maturities)
+    int n_maturities;
+    const int *row;      // (5, n_maturities): of spot, forward, fx, rate, growth of volatility
+    const double *base;  // (3, n_maturities): spot, forward, rate
+    const double *moves, *rates_of_exchange, *rates, *growths;
     long long total;
-    double spot_today, fx_today;
+
+    __device__ inline double today(int column, int m) const { return maturities[column * n_maturities + m]; }
+    template <bool NORMAL>
+    __device__ inline double spot(int m, long long at) const {
+        return moved<NORMAL>(base[m], moves[row[m] * total + at]);
+    }
+    template <bool NORMAL>
+    __device__ inline double forward(int m, long long at) const {
+        return moved<NORMAL>(base[n_maturities + m], moves[row[n_maturities + m] * total + at]);
+    }
+    __device__ inline double fx(int m, long long at) const {
+        return rates_of_exchange[row[2 * n_maturities + m] * total + at];
+    }
+    __device__ inline double rate(int m, long long at) const {
+        return base[2 * n_maturities + m] + rates[row[3 * n_maturities + m] * total + at];
+    }
+    __device__ inline double vol_growth(int m, long long at) const {
+        return growths[row[4 * n_maturities + m] * total + at];
+    }
+
+private:
+    template <bool NORMAL>
+    __device__ static inline double moved(double level, double by) {
+        return NORMAL ? level + by : level * by;
+    }
 };
 
 // One scenario at one maturity. `unit` is the base currency for one of quote currency paid at expiry: discount × fx.
@@ -41,16 +69,14 @@ struct Scenario {
 };
 
 template <typename real, bool NORMAL>
-__device__ inline Scenario<real> load_scenario(
-    const Scenarios &s, const double *maturities, int n_maturities, int m, int sign, long long at) {
-    double years = maturities[YEARS * n_maturities + m];
-    double base = maturities[BASE * n_maturities + m];
-    double forward = s.forward[m * s.total + at];
-    double unit = exp(-s.rate[m * s.total + at] * years) * s.fx[at];
+__device__ inline Scenario<real> load_scenario(const Scenarios &s, int m, int sign, long long at) {
+    double base = s.today(BASE, m);
+    double forward = s.forward<NORMAL>(m, at);
+    double unit = exp(-s.rate(m, at) * s.today(YEARS, m)) * s.fx(m, at);
     double step = NORMAL ? base - forward : log(base / forward);
-    double root = s.vol_growth[m * s.total + at] * maturities[ROOT_YEARS * n_maturities + m];
-    double unit_today = maturities[UNIT_TODAY * n_maturities + m];
-    double forward_today = maturities[FORWARD_TODAY * n_maturities + m];
+    double root = s.vol_growth(m, at) * s.today(ROOT_YEARS, m);
+    double unit_today = s.today(UNIT_TODAY, m);
+    double forward_today = s.today(FORWARD_TODAY, m);
     Scenario<real> out;
     out.step = (real)step;
     out.step_low = (real)(step - (double)out.step);

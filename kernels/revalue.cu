@@ -21,6 +21,7 @@ constexpr int LANES = 32;  // scenarios of a block of American options; its warp
 
 // Columns of the tables of `gpu_var.cuda.revalue_tables`.
 enum TileColumn { FIRST_ROW, ROWS, MATURITY, SIGN, MOVING, PREMIUM };
+enum LinearTable { LINEAR_ROW, LINEAR_MATURITY, ON_FORWARD, CODE };  // on the forward, or on spot
 enum LinearColumn { LINEAR_PRICE, LINEAR_STRIKE, LINEAR_MULTIPLIER };
 enum LinearCode { CASH, MARGINED, INVERSE, CALL_EXPIRED, PUT_EXPIRED };
 
@@ -69,8 +70,8 @@ struct alignas(16) Pack {
 
 template <typename real, bool NORMAL, bool MOVES>
 __device__ inline void european_tile(
-    const int *tile, const Scenarios &scenarios, const double *maturities, int n_maturities, const Smile<real> &smile,
-    const real *shared, long long first, long long n, real *out) {
+    const int *tile, const Scenarios &scenarios, const Smile<real> &smile, const real *shared, long long first,
+    long long n, real *out) {
     constexpr int SIZE = Pack<real>::SIZE;
     long long j = ((long long)blockIdx.y * THREADS + threadIdx.x) * SIZE;
     if (j >= n) {
@@ -82,7 +83,7 @@ __device__ inline void european_tile(
 #pragma unroll
     for (int e = 0; e < SIZE; ++e) {
         long long at = first + (j + e < n ? j + e : n - 1);
-        scenario[e] = load_scenario<real, NORMAL>(scenarios, maturities, n_maturities, tile[MATURITY], tile[SIGN], at);
+        scenario[e] = load_scenario<real, NORMAL>(scenarios, tile[MATURITY], tile[SIGN], at);
         if (MOVES) {
             find_segment(smile, row[MONEYNESS] + scenario[e].step, segment[e]);
         }
@@ -111,23 +112,22 @@ __device__ inline void european_tile(
 
 template <typename real, bool NORMAL>
 __device__ inline void revalue_european(
-    const int *tiles, const real *rows, long long n_rows, const double *maturities, int n_maturities,
-    const int *segment_start, long long n_segments, const real *segments, int room, const Scenarios &scenarios,
+    const int *tiles, const real *rows, long long n_rows, const int *segment_start, long long n_segments,
+    const real *segments, int room, const Scenarios &scenarios,
     long long first, long long n, real *out, real *shared) {
     const int *tile = tiles + (long long)blockIdx.x * (PREMIUM + 1);
     Smile<real> smile = stage(tile, rows, n_rows, segment_start, n_segments, segments, room, shared);
     if (tile[MOVING]) {
-        european_tile<real, NORMAL, true>(tile, scenarios, maturities, n_maturities, smile, shared, first, n, out);
+        european_tile<real, NORMAL, true>(tile, scenarios, smile, shared, first, n, out);
     } else {
-        european_tile<real, NORMAL, false>(tile, scenarios, maturities, n_maturities, smile, shared, first, n, out);
+        european_tile<real, NORMAL, false>(tile, scenarios, smile, shared, first, n, out);
     }
 }
 
 template <typename real, bool CHEBYSHEV, bool MOVES>
 __device__ inline void american_tile(
-    const int *tile, const Scenarios &scenarios, const double *maturities, int n_maturities, const Smile<real> &smile,
-    const Polynomials<real> &polynomials, const double *ranges, const real *shared, long long first, long long n,
-    real *out) {
+    const int *tile, const Scenarios &scenarios, const Smile<real> &smile, const Polynomials<real> &polynomials,
+    const double *ranges, const real *shared, long long first, long long n, real *out) {
     long long j = (long long)blockIdx.y * LANES + threadIdx.x % LANES;
     // Each warp takes a run of rows, a whole number of groups.
     int warp = threadIdx.x / LANES, warps = THREADS / LANES;
@@ -141,14 +141,15 @@ __device__ inline void american_tile(
     }
     int m = tile[MATURITY], sign = tile[SIGN];
     long long at = first + j;
-    Scenario<real> scenario = load_scenario<real, false>(scenarios, maturities, n_maturities, m, sign, at);
-    double spot = scenarios.spot[at], fx = scenarios.fx[at];
+    Scenario<real> scenario = load_scenario<real, false>(scenarios, m, sign, at);
+    double spot = scenarios.spot<false>(m, at), fx = scenarios.fx(m, at);
+    double spot_today = scenarios.today(SPOT_TODAY, m), fx_today = scenarios.today(FX_TODAY, m);
     Exercise<real> exercise;
     exercise.shape = (real)(0.5 * ranges[0]);
-    exercise.offset = (real)(ranges[0] * (log(scenarios.vol_growth[m * scenarios.total + at]) - ranges[1]) - 1.0);
-    exercise.log_carry = (real)log(spot / scenarios.forward[m * scenarios.total + at]);
-    exercise.by_fx = (real)(sign * (fx - scenarios.fx_today));
-    exercise.by_spot = (real)(sign * (spot * fx - scenarios.spot_today * scenarios.fx_today));
+    exercise.offset = (real)(ranges[0] * (log(scenarios.vol_growth(m, at)) - ranges[1]) - 1.0);
+    exercise.log_carry = (real)log(spot / scenarios.forward<false>(m, at));
+    exercise.by_fx = (real)(sign * (fx - fx_today));
+    exercise.by_spot = (real)(sign * (spot * fx - spot_today * fx_today));
     exercise.fx = (real)fx;
     exercise.scale = (real)(spot * fx);
     real per_distance = (real)ranges[2];
@@ -202,8 +203,8 @@ __device__ inline void american_tile(
 // place of its coefficients, and 2/ln(high/low), ln(low) of σ, 2/z_max.
 template <typename real, bool CHEBYSHEV>
 __device__ inline void revalue_american(
-    const int *tiles, const real *rows, long long n_rows, const double *maturities, int n_maturities,
-    const int *segment_start, long long n_segments, const real *segments, int room, const Scenarios &scenarios,
+    const int *tiles, const real *rows, long long n_rows, const int *segment_start, long long n_segments,
+    const real *segments, int room, const Scenarios &scenarios,
     const int *terms, const long long *places, const double *ranges, const real *common, const real *own,
     long long first, long long n, real *out, real *shared) {
     const int *tile = tiles + (long long)blockIdx.x * (PREMIUM + 1);
@@ -218,10 +219,10 @@ __device__ inline void revalue_american(
     of.distance_terms = terms[4 * p + 2];
     if (tile[MOVING]) {
         american_tile<real, CHEBYSHEV, true>(
-            tile, scenarios, maturities, n_maturities, smile, of, ranges + 3 * p, shared, first, n, out);
+            tile, scenarios, smile, of, ranges + 3 * p, shared, first, n, out);
     } else {
         american_tile<real, CHEBYSHEV, false>(
-            tile, scenarios, maturities, n_maturities, smile, of, ranges + 3 * p, shared, first, n, out);
+            tile, scenarios, smile, of, ranges + 3 * p, shared, first, n, out);
     }
 }
 
@@ -263,7 +264,7 @@ __device__ inline void mix_coefficients(
 }
 
 // Spot, futures, perpetuals and expired options: few rows, always in double.
-template <typename real>
+template <typename real, bool NORMAL>
 __device__ inline void revalue_linear(
     const int *table, int n_rows, const double *columns, const Scenarios &scenarios, long long first, long long n,
     real *out) {
@@ -272,36 +273,37 @@ __device__ inline void revalue_linear(
         return;
     }
     long long at = first + j;
-    double spot = scenarios.spot[at], fx = scenarios.fx[at];
     for (int i = blockIdx.y; i < n_rows; i += gridDim.y) {
-        const int *row = table + 3LL * i;  // row of out, maturity (−1: spot), code
+        const int *row = table + (CODE + 1LL) * i;
+        int m = row[LINEAR_MATURITY], code = row[CODE];
+        double spot = scenarios.spot<NORMAL>(m, at), fx = scenarios.fx(m, at);
         double before = columns[(long long)LINEAR_PRICE * n_rows + i];
         double strike = columns[(long long)LINEAR_STRIKE * n_rows + i];
-        double price = row[1] >= 0 ? scenarios.forward[row[1] * scenarios.total + at] : spot;
+        double price = row[ON_FORWARD] ? scenarios.forward<NORMAL>(m, at) : spot;
         double pnl;
-        if (row[2] == MARGINED) {
+        if (code == MARGINED) {
             pnl = fx * (price - before);
-        } else if (row[2] == INVERSE) {
+        } else if (code == INVERSE) {
             pnl = (1.0 / before - 1.0 / price) * (spot * fx);
         } else {
-            if (row[2] != CASH) {
-                price = row[2] == CALL_EXPIRED ? price - strike : strike - price;
+            if (code != CASH) {
+                price = code == CALL_EXPIRED ? price - strike : strike - price;
                 price = price < 0.0 ? 0.0 : price;
             }
-            pnl = price * fx - before * scenarios.fx_today;
+            pnl = price * fx - before * scenarios.today(FX_TODAY, m);
         }
-        out[row[0] * n + j] = (real)(pnl * columns[(long long)LINEAR_MULTIPLIER * n_rows + i]);
+        out[row[LINEAR_ROW] * n + j] = (real)(pnl * columns[(long long)LINEAR_MULTIPLIER * n_rows + i]);
     }
 }
 
 #define MARKET                                                                                                      \
-    const double *spot, const double *fx, const double *forward, const double *rate, const double *vol_growth,      \
-        long long total, double spot_today, double fx_today
-#define SCENARIOS {spot, fx, forward, rate, vol_growth, total, spot_today, fx_today}
+    const double *maturities, int n_maturities, const int *shared_row, const double *base, const double *moves,     \
+        const double *rates_of_exchange, const double *rates, const double *growths, long long total
+#define SCENARIOS {maturities, n_maturities, shared_row, base, moves, rates_of_exchange, rates, growths, total}
 #define TABLES(real)                                                                                                \
-    const int *tiles, const real *rows, long long n_rows, const double *maturities, int n_maturities,               \
-        const int *segment_start, long long n_segments, const real *segments, int room
-#define GIVEN_TABLES tiles, rows, n_rows, maturities, n_maturities, segment_start, n_segments, segments, room
+    const int *tiles, const real *rows, long long n_rows, const int *segment_start, long long n_segments,           \
+        const real *segments, int room
+#define GIVEN_TABLES tiles, rows, n_rows, segment_start, n_segments, segments, room
 
 #define EUROPEAN(name, real, normal)                                                                                \
     extern "C" __global__ void __launch_bounds__(THREADS, 4)                                                        \
@@ -340,13 +342,15 @@ AMERICAN(revalue_american_chebyshev_float, float, true)
 MIX(mix_coefficients_double, double)
 MIX(mix_coefficients_float, float)
 
-#define LINEAR(name, real)                                                                                          \
+#define LINEAR(name, real, normal)                                                                                  \
     extern "C" __global__ void __launch_bounds__(THREADS) name(                                                     \
         const int *table, int n_rows, const double *columns, MARKET, long long first, long long n,                  \
         real *__restrict__ out) {                                                                                   \
         Scenarios scenarios = SCENARIOS;                                                                            \
-        revalue_linear<real>(table, n_rows, columns, scenarios, first, n, out);                                     \
+        revalue_linear<real, normal>(table, n_rows, columns, scenarios, first, n, out);                             \
     }
 
-LINEAR(revalue_linear_double, double)
-LINEAR(revalue_linear_float, float)
+LINEAR(revalue_linear_black_double, double, false)
+LINEAR(revalue_linear_black_float, float, false)
+LINEAR(revalue_linear_bachelier_double, double, true)
+LINEAR(revalue_linear_bachelier_float, float, true)

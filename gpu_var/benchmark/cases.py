@@ -55,10 +55,11 @@ def one_maturity(
     level = np.concatenate([iv[:1], iv])
     smile = cr.Smile(np.array([0, 41]), knot, np.stack([level**2, 2.0 * level * slope, slope**2], axis=1))
     curves = cr.Maturities(np.array([0.5]), np.array([101.0]), np.array([0.04]))
-    market = cr.Market(normal, False, True, 100.0, 1.0, curves, curves, smile, smile)
+    market = cr.Market.of_one(normal, False, True, 100.0, 1.0, curves, curves, smile, smile)
     x = rng.normal(size=n_scenarios) * 0.03
     forward = 101.0 + 100.0 * x if normal else 101.0 * np.exp(x)
-    shocks = cr.Shocks(
+    shocks = cr.Shocks.of_levels(
+        normal,
         spot=forward / 1.01,
         fx=np.ones(n_scenarios),
         forward=forward[None],
@@ -77,7 +78,7 @@ def revalue_cases(backend: Backend, precision: str, n: int, n_scenarios: int) ->
             n, n_scenarios, american=style == "american", normal=style == "bachelier"
         )
         prepared = backend.prepare(instruments, market, shocks)
-        moved = type(shocks)(*map(backend.to_device, shocks))
+        moved = shocks.moving(backend.to_device)
         pnl = backend.empty((n, n_scenarios), precision)
         every = slice(0, n_scenarios)
         run = partial(_into, pnl, backend.revalue, instruments, market, moved, prepared, every)

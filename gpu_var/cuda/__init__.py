@@ -15,6 +15,7 @@ from gpu_var.cuda.aggregate import add_rows, aggregate, upload
 from gpu_var.cuda.arrays import (
     BLOCK,
     MEASURED,
+    POOLED,
     TILE,
     batch_bytes,
     empty,
@@ -35,6 +36,7 @@ from gpu_var.cuda.tail import tail
 __all__ = [
     "BLOCK",
     "MEASURED",
+    "POOLED",
     "TILE",
     "Holders",
     "Holdings",

@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from cpu_reference.aggregate import Holdings
+from cpu_reference.aggregate import Holdings, by_row
 from cpu_reference.types import I8
 from gpu_var.cuda.device import current
 from gpu_var.cuda.rows import check_rows, row_stride, span
@@ -65,8 +65,7 @@ def add_rows(rows: I8, values: Any, out: Any) -> None:
         rows: on the host.
         values: on the device; may be a column block of a wider matrix, as `out`.
     """
-    one_each = np.arange(len(rows) + 1)
-    aggregate(Holdings(rows, one_each, one_each[:-1], np.ones(len(rows))), values, out)
+    aggregate(by_row(rows), values, out)
 
 
 def aggregate(holdings: Holdings | Uploaded, pnl: Any, out: Any) -> None:

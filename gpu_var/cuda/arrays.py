@@ -17,6 +17,9 @@ bytes. Of a house of 1,000,000 series in 10,000 scenarios cells take 0.39 TB, wi
 itself 0.16 TB. By count, not measured: kernels/aggregate.cu reads 4 KB an instrument at a time, so that 16 MB have to
 stay in the second-level cache."""
 
+POOLED = True
+"""Whether underlyings are revalued together: a few hundred series of each are no work for a GPU, but many calls."""
+
 MEASURED = 1 << 25
 """Elements of profit and loss that are measured at a time, 256 MB: so many that the calls themselves cost nothing."""
 

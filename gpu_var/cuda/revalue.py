@@ -16,7 +16,7 @@ American prices in the scenarios that `Premium.direct` marks as having no fit ar
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
-from itertools import islice
+from itertools import accumulate, islice
 from typing import Any
 
 import numpy as np
@@ -24,7 +24,7 @@ import numpy.typing as npt
 
 import cpu_reference
 from cpu_reference.premium import Premium, fit_premiums
-from cpu_reference.revalue import Prepared, Request, fits, of_scenarios, of_today
+from cpu_reference.revalue import Prepared, Request, fits, of_scenarios, of_today, unchanged
 from cpu_reference.types import Instruments, Market, Shocks
 from gpu_var.cuda.arrays import TILE
 from gpu_var.cuda.device import Device, check_array, current
@@ -42,13 +42,13 @@ _NAMES = {np.dtype(np.float64): "double", np.dtype(np.float32): "float"}
 
 
 class _Shared:
-    """What calls share: tables of the latest tiles, the latest scenarios' arrays that were checked, and the count of
-    elements priced on the host."""
+    """What calls share: tables of the latest tiles, the rows of the latest scenarios, which were checked, and the count
+    of elements priced on the host."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
         self.tables: OrderedDict[tuple[str | int, ...], tuple[Device, Tables]] = OrderedDict()
-        self.checked: tuple[Device | None, Shocks | None, int] = None, None, 0
+        self.rows: tuple[Device | None, Shocks | None, int, tuple[Any, Any]] = None, None, 0, (None, None)
         self.host_priced = 0
 
 
@@ -64,9 +64,9 @@ def prepare(instruments: Instruments, market: Market, shocks: Shocks, listed: In
     """See `cpu_reference.prepare`.
 
     Args:
-        instruments: the underlying's instruments, host arrays.
-        market: its market today, host arrays.
-        shocks: its market in *all* scenarios of the run, device or host arrays.
+        instruments: of one underlying, or of several, host arrays.
+        market: their market today, host arrays.
+        shocks: their market in *all* scenarios of the run, device or host arrays.
         listed: the American options that the premiums are fitted for, host arrays.
 
     Returns:
@@ -76,8 +76,12 @@ def prepare(instruments: Instruments, market: Market, shocks: Shocks, listed: In
 
 
 def prepare_all(requests: Sequence[Request]) -> list[Prepared]:
-    """`prepare` for some underlyings, whose premiums are fitted all at once."""
-    asked = [fits(request._replace(shocks=_on_host(request.shocks)), owner) for owner, request in enumerate(requests)]
+    """`prepare` for some requests, whose premiums are fitted all at once."""
+    n_underlyings = [int(request.market.underlying.max(initial=-1)) + 1 for request in requests]
+    asked = [
+        fits(request._replace(shocks=_on_host(request.shocks)), before)
+        for request, before in zip(requests, accumulate([0, *n_underlyings]), strict=False)
+    ]
     chains = [chain for each in asked for one in each for chain in one.chains.values()]
     fitted = iter(fit_premiums(chains, SOLVER))
     premiums = [[one.done(islice(fitted, len(one.chains))) for one in each] for each in asked]
@@ -94,17 +98,16 @@ def _launched_today(request: Request, premiums: dict[tuple[int, int], Premium]) 
     Args:
         premiums: today is the last of their scenarios.
     """
-    device, market, today = current(), request.market, request.market.today
+    device, market = current(), request.market
     n = len(request.instruments.kind)
     out = device.xp.empty((n, 1))
-    still = Shocks(
-        np.array([market.spot]), np.ones(1), today.forward[:, None], today.rate[:, None], np.ones((len(today.years), 1))
-    )
     plain = request.instruments._replace(multiplier=np.ones(n), inverse=np.zeros(n, dtype=np.bool_))
-    unit = market._replace(fx=1.0, horizon=today, smile_horizon=market.smile_today)
+    unit = market._replace(fx=np.ones_like(market.fx), horizon=market.today, smile_horizon=market.smile_today)
+    still = unchanged(unit).moving(device.upload)
     worthless = Prepared(np.zeros(n), of_today(premiums))
     of = tables(device, plain, unit, worthless, np.float64, max(1, n))
-    _revalue(device, of, plain, unit, Shocks(*map(device.upload, still)), worthless, 0, 1, slice(0, n), out)
+    rows = device.upload(still.row), device.upload(still.base)
+    _revalue(device, of, plain, unit, still, rows, worthless, 0, 1, slice(0, n), out)
     return out
 
 
@@ -122,9 +125,9 @@ def revalue(
     The first three and `prepared` must not be changed in place: the tables made of them are kept for later calls.
 
     Args:
-        instruments: (n,) columns, the underlying's instruments or a run of them, host arrays.
-        market: the underlying's market today, host arrays.
-        shocks: its market in all scenarios, device arrays.
+        instruments: (n,) columns, all instruments or a run of them, host arrays.
+        market: their market today, host arrays.
+        shocks: their market in all scenarios, device arrays but for what is the host's.
         prepared: of the same instruments.
         scenarios: which of the scenarios, without a step.
         out: (n_rows, n_scenarios of the slice), float64 or float32, on the device, is overwritten.
@@ -136,7 +139,8 @@ def revalue(
         ValueError: an array of another shape, a slice with a step, or rows that are no tile.
     """
     device = current()
-    total = _scenarios_of(device, shocks, len(market.horizon.years))
+    shared = _rows_of(device, market, shocks)
+    total = shocks.n_scenarios
     first, stop, step = scenarios.indices(total)
     if step != 1:
         raise ValueError(f"scenarios has step {step}; expected 1")
@@ -157,20 +161,37 @@ def revalue(
     of = _tables(device, instruments, market, prepared, real, height)
     if of.n_scenarios is not None and of.n_scenarios < total:
         raise ValueError(f"prepared has premiums for {of.n_scenarios} scenarios; expected at least {total}")
-    _revalue(device, of, instruments, market, shocks, prepared, first, n, rows, out)
+    _revalue(device, of, instruments, market, shocks, shared, prepared, first, n, rows, out)
 
 
-def _scenarios_of(device: Device, shocks: Shocks, n_maturities: int) -> int:
-    """How many scenarios there are, once their arrays are checked: not again where the next tile brings the same."""
-    asked = device, shocks, n_maturities
-    if any(a is not b for a, b in zip(asked, _shared.checked, strict=True)):
-        check_array("shocks.spot", shocks.spot, np.float64, (None,))
-        total = len(shocks.spot)
-        check_array("shocks.fx", shocks.fx, np.float64, (total,))
-        for name in ("forward", "rate", "vol_growth"):
-            check_array(f"shocks.{name}", getattr(shocks, name), np.float64, (n_maturities, total))
-        _shared.checked = asked
-    return len(shocks.spot)
+def _rows_of(device: Device, market: Market, shocks: Shocks) -> tuple[Any, Any]:
+    """`Shocks.row` and `base` on the device, once all of the scenarios' arrays are checked: not again where the next
+    tile brings the same."""
+    n_maturities = len(market.horizon.years)
+    *asked, rows = _shared.rows
+    if any(a is not b for a, b in zip(asked, (device, shocks, n_maturities), strict=True)):
+        if shocks.normal != market.normal:
+            raise ValueError(f"shocks.normal is {shocks.normal}, market.normal {market.normal}; expected the same")
+        for name, n in (("row", 5), ("base", 3)):
+            shape = getattr(shocks, name).shape
+            if shape != (n, n_maturities):
+                raise ValueError(f"shocks.{name} has shape {shape}; expected ({n}, {n_maturities})")
+        check_array("shocks.move", shocks.move, np.float64, (None, None))
+        for name in ("fx", "rate", "vol_growth"):
+            check_array(f"shocks.{name}", getattr(shocks, name), np.float64, (None, shocks.n_scenarios))
+        for name, read in (("move", shocks.row[:2]), ("fx", shocks.row[2]), ("rate", shocks.row[3])):
+            _check_rows(name, read, getattr(shocks, name))
+        _check_rows("vol_growth", shocks.row[4], shocks.vol_growth)
+        rows = device.upload(shocks.row.astype(np.int32, copy=False)), device.upload(shocks.base)
+        _shared.rows = device, shocks, n_maturities, rows
+    return rows
+
+
+def _check_rows(name: str, rows: npt.NDArray[np.int32], array: Any) -> None:
+    if rows.size and not 0 <= rows.min() <= rows.max() < len(array):
+        raise ValueError(
+            f"shocks.row names rows {rows.min()} to {rows.max()} of {name}; expected 0 to {len(array) - 1}"
+        )
 
 
 def _revalue(
@@ -179,17 +200,18 @@ def _revalue(
     instruments: Instruments,
     market: Market,
     shocks: Shocks,
+    shared: tuple[Any, Any],
     prepared: Prepared,
     first: int,
     n: int,
     rows: slice,
     out: Any,
 ) -> None:
-    """A tile of the tables, in n scenarios from the first."""
+    """A tile of the tables, in n scenarios from the first; `shared` is of `_rows_of`."""
     if not of.tiles:
         return
     tile = of.tiles[rows.start // of.height]
-    _launch(device, of, tile, market, shocks, first, n, out)
+    _launch(device, of, tile, shocks, shared, first, n, out)
     for direct, key, premium in tile.direct:
         at = np.flatnonzero(premium.direct[first : first + n])
         if len(at):
@@ -199,30 +221,28 @@ def _revalue(
 
 
 def _launch(
-    device: Device, of: Tables, tile: Tile, market: Market, shocks: Shocks, first: int, n: int, out: Any
+    device: Device, of: Tables, tile: Tile, shocks: Shocks, rows: tuple[Any, Any], first: int, n: int, out: Any
 ) -> None:
     real = np.dtype(out.dtype)
-    suffix = _NAMES[real]
+    suffix, dynamics = _NAMES[real], "bachelier" if shocks.normal else "black"
     scenarios = (
-        shocks.spot,
+        of.maturities,
+        np.int32(of.n_maturities),
+        *rows,
+        shocks.move,
         shocks.fx,
-        shocks.forward,
         shocks.rate,
         shocks.vol_growth,
-        np.int64(len(shocks.spot)),
-        np.float64(market.spot),
-        np.float64(market.fx),
+        np.int64(shocks.n_scenarios),
     )
     last = (np.int64(first), np.int64(n), out)
     if len(tile.linear):
         grid = (-(-n // _THREADS), min(len(tile.linear), _GRID_Y))
         args = (tile.linear, np.int32(len(tile.linear)), tile.linear_columns, *scenarios, *last)
-        device.launch("revalue", f"revalue_linear_{suffix}", grid, (_THREADS,), args)
+        device.launch("revalue", f"revalue_linear_{dynamics}_{suffix}", grid, (_THREADS,), args)
     shared = (
         tile.rows,
         np.int64(of.n_rows),
-        of.maturities,
-        np.int32(of.n_maturities),
         of.segment_start,
         np.int64(of.n_segments),
         of.segments,
@@ -230,7 +250,7 @@ def _launch(
     )
     shared_bytes = (ROW_COLUMNS * TILE_ROWS + 4 * of.room) * real.itemsize
     if len(tile.european):
-        name = f"revalue_{'bachelier' if market.normal else 'black'}_{suffix}"
+        name = f"revalue_{dynamics}_{suffix}"
         grid = (len(tile.european), -(-n * real.itemsize // (16 * _THREADS)))
         device.launch("revalue", name, grid, (_THREADS,), (tile.european, *shared, *scenarios, *last), shared_bytes)
     if not tile.american:
@@ -310,4 +330,4 @@ def _on_host(shocks: Shocks, at: npt.NDArray[np.intp] | None = None) -> Shocks:
             array = array[..., at if isinstance(array, np.ndarray) else device.upload(at)]
         return array if isinstance(array, np.ndarray) else device.download(array)
 
-    return Shocks(*map(one, shocks))
+    return shocks.moving(one)

@@ -39,7 +39,7 @@ class Tile(NamedTuple):
     """What is launched for a tile of the engine; parts of device arrays, rows counted within the tile."""
 
     rows: Any  # real: the table of rows, from the tile's first
-    linear: Any  # int32 (n_linear, 3)
+    linear: Any  # int32 (n_linear, 4)
     linear_columns: Any  # float64, flat (3, n_linear)
     european: Any  # int32 (n_tiles, 6)
     american: dict[bool, Any]  # Chebyshev polynomials or powers -> int32 (n_tiles, 6)
@@ -50,12 +50,12 @@ class Tile(NamedTuple):
 
 
 class Tables(NamedTuple):
-    """An underlying's instruments as the kernels read them; device arrays unless said otherwise."""
+    """Instruments as the kernels read them; device arrays unless said otherwise."""
 
     height: int  # instruments of a tile
     tiles: list[Tile]
     n_rows: int
-    maturities: Any  # float64, flat (5, n_maturities)
+    maturities: Any  # float64, flat (7, n_maturities)
     n_maturities: int
     segment_start: Any  # int32 (n_maturities + 1,)
     segments: Any  # real, flat (4, n_segments)
@@ -71,20 +71,18 @@ class Tables(NamedTuple):
 def tables(
     device: Device, instruments: Instruments, market: Market, prepared: Prepared, real: npt.DTypeLike, height: int
 ) -> Tables:
-    """Lay out and upload what an underlying's instruments need.
+    """Lay out and upload what instruments need.
 
     Args:
-        instruments: (n,) columns.
-        market: the underlying's market today.
+        instruments: (n,) columns, of one underlying or of several.
+        market: their market today.
         prepared: of the same instruments.
         real: float64 or float32.
         height: instruments of a tile, between two aggregations.
     """
     n, n_tiles = len(instruments.kind), -(-len(instruments.kind) // height)
     maturities = _maturities(market)
-    to_come = np.zeros(maturities.shape[1] + 1, dtype=np.bool_)  # the last: −1, what does not expire
-    to_come[:-1] = market.horizon.years > 0
-    live = to_come[instruments.maturity]
+    live = (market.horizon.years > 0)[instruments.maturity]
     option = live & (instruments.kind == OPTION)
     keys = sorted(prepared.premium)
     premiums = [prepared.premium[key] for key in keys]
@@ -205,11 +203,11 @@ def _fit_of(series: I8, american: Bool, keys: list[tuple[int, int]], n_maturitie
     """(n,) which of the early-exercise premiums a row has; −1: none.
 
     Args:
-        series: (n,) 3·maturity + sign + 1, below 0 where nothing expires.
+        series: (n,) 3·maturity + sign + 1.
         american: (n,) whether it is a live American option.
         keys: (maturity, sign) of the premiums.
     """
-    of = [-1] * (3 * (n_maturities + 1))  # the last three: of what does not expire
+    of = [-1] * (3 * n_maturities)
     for i, (m, sign) in enumerate(keys):
         of[3 * m + sign + 1] = i
     return np.where(american, np.array(of)[series], -1)
@@ -220,7 +218,7 @@ def _rows(instruments: Instruments, market: Market, maturities: F8, price: F8, o
     every = bool(option.all())
     at = slice(None) if every else option
     m, strike, sign = instruments.maturity[at], instruments.strike[at], instruments.sign[at]
-    base, forward, unit = maturities[2:].take(m, axis=1)
+    base, forward, unit, spot, fx = maturities[2:].take(m, axis=1)
     out = np.empty((ROW_COLUMNS, len(m)))
     moneyness, lost, strikes, vol, inverse_vol, log_variance, value, time_value, multiplier, exercised, before = out
     with np.errstate(all="ignore"):  # a result that is not finite is found, and named, where cells are measured
@@ -241,11 +239,11 @@ def _rows(instruments: Instruments, market: Market, maturities: F8, price: F8, o
         np.subtract(forward, strike, out=value)
         value *= sign
         value *= unit
-        np.multiply(price[at], market.fx, out=before)
+        np.multiply(price[at], fx, out=before)
         np.subtract(before, np.maximum(value, 0.0), out=time_value)
-        np.subtract(market.spot, strike, out=exercised)
+        np.subtract(spot, strike, out=exercised)
         exercised *= sign
-        exercised *= market.fx
+        exercised *= fx
         exercised -= before
         np.negative(before, out=before)
     if every:
@@ -298,12 +296,13 @@ def _tiles(
 
 
 def _maturities(market: Market) -> F8:
-    """The kernels' `MaturityColumn`s (5, n_maturities)."""
+    """The kernels' `MaturityColumn`s (7, n_maturities)."""
     today, horizon = market.today, market.horizon
-    out = np.empty((5, len(today.years)))
+    out = np.empty((7, len(today.years)))
     with np.errstate(all="ignore"):
         out[0], out[1], out[2], out[3] = horizon.years, np.sqrt(horizon.years), horizon.forward, today.forward
         out[4] = np.exp(-today.rate * today.years) * market.fx
+        out[5], out[6] = market.spot, market.fx
     return out
 
 
@@ -321,15 +320,15 @@ def _segments(smile: Smile) -> tuple[npt.NDArray[np.int32], F8]:
 def _linear(
     instruments: Instruments, price: F8, live: Bool, at: I8, height: int
 ) -> tuple[npt.NDArray[np.int32], F8, list[int]]:
-    """(n, 3) row of its tile, maturity (−1: at spot) and `LinearCode`; tile after tile (3, n) price today, strike and
-    multiplier; and where each tile begins."""
+    """The kernels' `LinearTable` (n, 4); tile after tile (3, n) price today, strike and multiplier; and where each tile
+    begins."""
     if not len(at):
-        return np.zeros((0, 3), dtype=np.int32), np.zeros(0), [0] * (1 - -len(price) // height)
+        return np.zeros((0, 4), dtype=np.int32), np.zeros(0), [0] * (1 - -len(price) // height)
     kind, inverse, sign = instruments.kind[at], instruments.inverse[at], instruments.sign[at]
     code = np.where(kind == SPOT, CASH, np.where(inverse, INVERSE, MARGINED))
     code = np.where(kind == OPTION, np.where(sign > 0, CALL_EXPIRED, PUT_EXPIRED), code)
-    forward = np.where(live[at] & (kind == FUTURE), instruments.maturity[at], -1)
-    table = np.stack([at % height, forward, code], axis=1).astype(np.int32)
+    on_forward = live[at] & (kind == FUTURE)
+    table = np.stack([at % height, instruments.maturity[at], on_forward, code], axis=1).astype(np.int32)
     columns = np.stack([price[at], instruments.strike[at], instruments.multiplier[at]])
     edges = _edges(at, -(-len(price) // height), height)
     blocks = [columns[:, begin:end].reshape(-1) for begin, end in pairwise(edges) if end > begin]

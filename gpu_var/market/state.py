@@ -1,5 +1,6 @@
-"""One underlying at a time: its instruments in the backend's order, its market today, its market in the scenarios."""
+"""Underlyings: their instruments in the backend's order, their market today, their market in the scenarios."""
 
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -7,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from cpu_reference.types import Instruments, Market, Maturities, Shocks
+from cpu_reference.types import Instruments, Market, Maturities, Shocks, Smile
 from gpu_var.market.curves import forward, forward_from_rate, years_to, zero_rate
 from gpu_var.market.factors import Factors, Tenors
 from gpu_var.market.surface import smile
@@ -26,6 +27,25 @@ class Underlying(NamedTuple):
     instruments: Instruments
     market: Market
     listed: Instruments  # every American option of the book that shares underlying, expiry and right with one of them
+
+    @property
+    def spot(self) -> float:
+        """Today's price."""
+        return float(self.market.spot[0])
+
+    @property
+    def fx(self) -> float:
+        """Base currency for one unit of the quote currency, today."""
+        return float(self.market.fx[0])
+
+
+class Pool(NamedTuple):
+    """Underlyings that are revalued together."""
+
+    position: I8  # (n_underlyings,) rows of Book.underlyings, ascending
+    instruments: Instruments
+    market: Market
+    listed: Instruments
 
 
 def growth(shock: F8, returns: str) -> F8:
@@ -108,12 +128,9 @@ def _columns(book: Book, rows: I8) -> tuple[Instruments, I8, list[I8]]:
     np.not_equal(owner[1:], owner[:-1], out=first[1:-1])
     begin = np.flatnonzero(first)
     first[1:-1] |= expiry[1:] != expiry[:-1]
-    group = np.cumsum(first)  # from 1
-    # What does not expire comes first.
+    group = np.cumsum(first) - 1
     before = group[begin]
-    before[:-1] += expiry[begin[:-1]] == NO_EXPIRY
     distinct = expiry[np.flatnonzero(first[:-1])]
-    expiries = [distinct[a - 1 : b - 1] for a, b in zip(before[:-1].tolist(), group[begin[1:]].tolist(), strict=True)]
     columns = Instruments(
         kind=i.kind[rows],
         maturity=group[:-1] - before[:-1].repeat(np.diff(begin)),
@@ -124,7 +141,7 @@ def _columns(book: Book, rows: I8) -> tuple[Instruments, I8, list[I8]]:
         multiplier=i.multiplier[rows],
         vol=i.iv[rows],
     )
-    return columns, begin, expiries
+    return columns, begin, [distinct[slice(*ends)] for ends in pairwise(before.tolist())]
 
 
 def _listed(book: Book, rows: I8) -> I8:
@@ -144,11 +161,11 @@ def _listed(book: Book, rows: I8) -> I8:
 
 def _market(book: Book, config: Config, u: int, expiries: I8, fx: F8) -> Market:
     as_of = config.as_of_us
-    years = years_to(expiries, as_of)
+    years = years_to(np.where(expiries == NO_EXPIRY, as_of, expiries), as_of)
     today = _maturities(book, u, years, as_of)
     horizon = _maturities(book, u, years - config.holding_period_days / 365.0, as_of) if config.roll else today
     smile_today = smile(book, u, today, as_of)
-    return Market(
+    return Market.of_one(
         normal=bool(book.underlyings.normal[u]),
         sticky_strike=config.smile == "sticky_strike",
         forward_from_rate=forward_from_rate(book, u, as_of),
@@ -166,8 +183,52 @@ def _maturities(book: Book, u: int, years: F8, as_of: int) -> Maturities:
     return Maturities(years, forward(book, u, years, rate, as_of), rate)
 
 
-def shocks(book: Book, config: Config, factors: Factors, underlying: Underlying, shock: F8) -> Shocks:
-    """The underlying's market in each scenario.
+def together(parts: Sequence[Underlying]) -> Pool:
+    """Underlyings of the same dynamics as one: their columns and maturities one after another."""
+    position = np.array([part.position for part in parts], dtype=np.intp)
+    if len(parts) == 1:
+        return Pool(position, parts[0].instruments, parts[0].market, parts[0].listed)
+    count = [len(part.market.today.years) for part in parts]
+    shift = [0, *np.cumsum(count).tolist()][:-1]
+    markets = [part.market for part in parts]
+
+    def instruments(columns: list[Instruments]) -> Instruments:
+        moved = [c._replace(maturity=c.maturity + by) for c, by in zip(columns, shift, strict=True)]
+        return Instruments(*map(np.concatenate, zip(*moved, strict=True)))
+
+    market: Market = markets[0]._replace(
+        underlying=np.repeat(np.arange(len(parts)), count),
+        forward_from_rate=np.concatenate([m.forward_from_rate for m in markets]),
+        spot=np.concatenate([m.spot for m in markets]),
+        fx=np.concatenate([m.fx for m in markets]),
+        today=_joined([m.today for m in markets]),
+        smile_today=_smiles([m.smile_today for m in markets]),
+    )
+    if all(m.horizon is m.today for m in markets):
+        market = market._replace(horizon=market.today, smile_horizon=market.smile_today)
+    else:
+        horizon, smiles = _joined([m.horizon for m in markets]), _smiles([m.smile_horizon for m in markets])
+        market = market._replace(horizon=horizon, smile_horizon=smiles)
+    held, listed = [part.instruments for part in parts], [part.listed for part in parts]
+    return Pool(position, instruments(held), market, instruments(listed))
+
+
+def _joined(curves: list[Maturities]) -> Maturities:
+    return Maturities(*map(np.concatenate, zip(*curves, strict=True)))
+
+
+def _smiles(smiles: list[Smile]) -> Smile:
+    before = np.cumsum([0, *(len(s.knot) for s in smiles)])
+    start = [s.start[:-1] + by for s, by in zip(smiles, before[:-1].tolist(), strict=True)]
+    return Smile(
+        np.concatenate([*start, before[-1:]]),
+        np.concatenate([s.knot for s in smiles]),
+        np.concatenate([s.segment for s in smiles]),
+    )
+
+
+def shocks(book: Book, config: Config, factors: Factors, of: Underlying | Pool, shock: F8) -> Shocks:
+    """The market of an underlying, or of several, in each scenario.
 
     A spot shock moves every forward alike, unless the underlying has `forward:` factors; a rate shock moves discounting
     and, where F comes from the rate, F; an `iv` shock multiplies σ. Shocks between tenors are linear in T, flat beyond.
@@ -175,48 +236,75 @@ def shocks(book: Book, config: Config, factors: Factors, underlying: Underlying,
     Args:
         shock: (n_scenarios, n_factors) returns, or differences for additive factors.
     """
-    u, market = underlying.position, underlying.market
-    horizon = market.horizon
-    years = horizon.years[:, None]
-    every = (len(years), len(shock))
-    currency = int(book.underlyings.currency[u])
+    position, market, horizon = np.atleast_1d(of.position), of.market, of.market.horizon
+    owner, years = market.underlying, horizon.years
+    currencies, quoted_in = np.unique(book.underlyings.currency[position], return_inverse=True)
+    currency = quoted_in.reshape(-1)[owner]
+    move: Callable[[F8, F8], F8] = np.add if market.normal else np.multiply
 
-    # What is the same in all scenarios, or at all maturities, is one column, or one row, until the end.
-    x_spot = shock[:, factors.spot[u]] if factors.spot[u] >= 0 else np.zeros(len(shock))
-    x_rate = _between(factors.rate[currency], horizon.years, shock, np.zeros((1, 1)))
-    x_iv = _between(factors.iv[u], horizon.years, shock, np.zeros((1, 1)))
+    def grown(x: F8) -> F8:
+        return x if market.normal else growth(x, config.returns)
 
-    base = horizon.forward[:, None]
-    if market.forward_from_rate:
-        base = base * np.exp(x_rate * years)
-    moved = x_spot if market.normal else growth(x_spot, config.returns)
-    forward_moved = moved[None]
-    if len(factors.forward[u].years):
-        x_forward = _between(factors.forward[u], horizon.years, shock, x_spot[None])
-        forward_moved = x_forward if market.normal else growth(x_forward, config.returns)
-    move = np.add if market.normal else np.multiply
-    spot, forwards = move(market.spot, moved), move(base, forward_moved)
-    forwards[horizon.years <= 0.0] = spot
-    fx_factor = int(factors.fx[currency])
-    fx_growth = growth(shock[:, fx_factor], config.returns) if fx_factor >= 0 else np.ones(1)
+    base = np.stack([market.spot, horizon.forward, horizon.rate])
+    moves = [grown(_columns_of(shock, factors.spot[position]))]
+    at_forward = owner.astype(np.int32)
+    forwards = [factors.forward[u] for u in position.tolist()]
+    if any(len(tenors.years) for tenors in forwards):
+        x, own = _between(forwards, owner, years, shock)
+        listed = np.array([len(tenors.years) > 0 for tenors in forwards])[owner]
+        at_forward[listed] = len(position) + own[listed]
+        moves.append(grown(x))
+    rates = [factors.rate[c] for c in currencies.tolist()]
+    x_rate, at_rate = _between(rates, currency, years, shock)
+    by_rate = np.array([len(tenors.years) > 0 for tenors in rates])[currency] & market.forward_from_rate
+    if by_rate.any():
+        m = np.flatnonzero(by_rate)
+        before = horizon.forward[m, None] * np.exp(x_rate[at_rate[m]] * years[m, None])
+        so_far = np.concatenate(moves)
+        moves = [so_far, move(before, so_far[at_forward[m]])]
+        at_forward[m] = len(so_far) + np.arange(len(m))
+        base[1, m] = 0.0 if market.normal else 1.0
+    expired = years <= 0.0
+    at_forward[expired], base[1, expired] = owner[expired], base[0, expired]
+
+    x_iv, at_iv = _between([factors.iv[u] for u in position.tolist()], owner, years, shock)
+    fx = np.empty((len(currencies), 1))
+    fx[currency, 0] = market.fx
     return Shocks(
-        spot=spot,
-        fx=np.broadcast_to(market.fx * fx_growth, every[1:]),
-        forward=forwards,
-        rate=np.broadcast_to(horizon.rate[:, None] + x_rate, every),
-        vol_growth=np.broadcast_to(growth(x_iv, config.returns), every),
+        normal=market.normal,
+        row=np.stack([owner, at_forward, currency, at_rate, at_iv]).astype(np.int32),
+        base=base,
+        move=np.concatenate(moves),
+        fx=fx * growth(_columns_of(shock, factors.fx[currencies]), config.returns),
+        rate=x_rate,
+        vol_growth=growth(x_iv, config.returns),
     )
 
 
-def _between(tenors: Tenors, years: F8, shock: F8, otherwise: F8) -> F8:
-    """(n_maturities, n_scenarios) shock at each maturity, linear in T between the tenors, flat beyond: one row where
-    there is one tenor, and `otherwise` without any."""
-    if len(tenors.years) == 0:
-        return otherwise
-    if len(tenors.years) == 1:
-        return np.asarray(shock[:, tenors.factor[0]][None])
-    weight = np.stack([np.interp(years, tenors.years, unit) for unit in np.eye(len(tenors.years))], axis=1)
-    out = np.zeros((len(years), len(shock)))
-    for column, factor in zip(weight.T, tenors.factor, strict=True):
-        out += column[:, None] * shock[:, factor]
+def _columns_of(shock: F8, factor: I8) -> F8:
+    """(n, n_scenarios) shocks of some factors; of −1, none."""
+    out = np.zeros((len(factor), len(shock)))
+    there = factor >= 0
+    out[there] = shock[:, factor[there]].T
     return out
+
+
+def _between(curves: Sequence[Tenors], owner: I8, years: F8, shock: F8) -> tuple[F8, I8]:
+    """Shock at each maturity, linear in T between its curve's tenors, flat beyond, as rows (n_rows, n_scenarios) and
+    (n_maturities,) which of them is each one's. A curve has one row where it has one tenor or none, which is 0.
+
+    Args:
+        owner: (n_maturities,) which curve is each one's.
+    """
+    count = np.array([len(tenors.years) for tenors in curves])
+    rows = [_columns_of(shock, np.array([t.factor[0] if len(t.years) == 1 else -1 for t in curves], dtype=np.intp))]
+    at = owner.copy()
+    for curve in np.flatnonzero(count > 1).tolist():
+        tenors, own = curves[curve], np.flatnonzero(owner == curve)
+        at[own] = sum(map(len, rows)) + np.arange(len(own))
+        weight = np.stack([np.interp(years[own], tenors.years, unit) for unit in np.eye(len(tenors.years))], axis=1)
+        out = np.zeros((len(own), len(shock)))
+        for column, factor in zip(weight.T, tenors.factor, strict=True):
+            out += column[:, None] * shock[:, factor]
+        rows.append(out)
+    return np.concatenate(rows), at

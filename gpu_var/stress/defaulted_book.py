@@ -56,8 +56,8 @@ def defaulted_book(m: Measured, accounts: I8, shock: F8, spreads: float = 1.0, a
     ]
     cells = cells_of(book)
     at = cells.underlying.astype(np.int64)
-    spot = np.array([part.market.spot for part in parts])  # cells and parts both ascend by underlying, one each
-    rate = np.array([part.market.fx for part in parts])
+    spot = np.array([part.spot for part in parts])  # cells and parts both ascend by underlying, one each
+    rate = np.array([part.fx for part in parts])
     valuation = _valued(m, parts)
     greeks = sensitivities(book, config, cells, valuation, np.asarray(m.fx))
     h = config.holding_period_days
@@ -66,7 +66,7 @@ def defaulted_book(m: Measured, accounts: I8, shock: F8, spreads: float = 1.0, a
     sigma = np.zeros(len(shock)) if law is None else law.deviation / np.sqrt(h)
     linear = np.zeros((len(at), len(daily)))
     for cell, part in enumerate(parts):
-        after = shocks(book, config, m.factors, part, daily).spot
+        after = shocks(book, config, m.factors, part, daily).at(0).spot
         linear[cell] = greeks.delta[cell] * (after - spot[cell]) * rate[cell]
 
     u = book.underlyings

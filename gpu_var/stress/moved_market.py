@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from cpu_reference.types import Instruments, Market, Shocks, Smile
+from cpu_reference.types import Instruments, Levels, Market, Smile
 from gpu_var.market.factors import Factors
 from gpu_var.market.state import Underlying, shocks
 from gpu_var.tables.book import F8, Book
@@ -20,37 +20,35 @@ def moved(book: Book, config: Config, factors: Factors, part: Underlying, shock:
     """
     state = shocks(book, config, factors, part, shock[None])
     market = part.market
-    forward = state.forward[:, 0]
-    maturities = market.horizon._replace(forward=forward, rate=state.rate[:, 0])
-    smile = _smile(market, state, forward)
-    after: Market = market._replace(
-        spot=float(state.spot[0]),
-        fx=float(state.fx[0]),
+    n = len(market.today.years)
+    after = Levels(*(np.concatenate(one) for one in zip(*(state.at(m) for m in range(n)), strict=True)))
+    maturities = market.horizon._replace(forward=after.forward, rate=after.rate)
+    smile = _smile(market, after)
+    left: Market = market._replace(
+        spot=after.spot,
+        fx=after.fx,
         today=maturities,
         horizon=maturities,
         smile_today=smile,
         smile_horizon=smile,
     )
-    return part._replace(market=after, instruments=_own(part.instruments, state), listed=_own(part.listed, state))
+    return part._replace(market=left, instruments=_own(part.instruments, after), listed=_own(part.listed, after))
 
 
-def _smile(market: Market, state: Shocks, forward: F8) -> Smile:
+def _smile(market: Market, after: Levels) -> Smile:
     smile: Smile = market.smile_horizon
     knot = smile.knot
     count = np.diff(smile.start)
     if market.sticky_strike:
         before, live = market.horizon.forward, market.horizon.years > 0.0
+        forward = after.forward
         lognormal = np.log(np.where(live, forward / before, 1.0)) if not market.normal else forward - before
         knot = knot - np.repeat(np.where(live, lognormal, 0.0), count)
-    square = np.repeat(state.vol_growth[:, 0] ** 2, count + 1)
+    square = np.repeat(after.vol_growth**2, count + 1)
     return smile._replace(knot=knot, segment=smile.segment * square[:, None])
 
 
-def _own(instruments: Instruments, state: Shocks) -> Instruments:
+def _own(instruments: Instruments, after: Levels) -> Instruments:
     """Instruments whose own volatility has moved."""
-    if not len(state.vol_growth):
-        return instruments
-    dated = instruments.maturity >= 0
-    growth = np.where(dated, state.vol_growth[np.maximum(instruments.maturity, 0), 0], 1.0)
-    out: Instruments = instruments._replace(vol=instruments.vol * growth)
+    out: Instruments = instruments._replace(vol=instruments.vol * after.vol_growth[instruments.maturity])
     return out

@@ -28,6 +28,7 @@ from cpu_reference.types import (
 from gpu_var import cuda
 from gpu_var.cuda.device import current, use
 from gpu_var.cuda.revalue import host_priced, prepare, prepare_all, revalue
+from gpu_var.market.state import Underlying, together
 
 EUROPEAN, AMERICAN, FLOAT = 1e-12, 1e-9, 2e-6
 """The budgets."""
@@ -49,7 +50,7 @@ class Build:
     def __init__(self):
         self.rows = []
 
-    def add(self, kind, maturity=-1, strikes=(np.nan,), sign=0, american=False, inverse=False, vol=np.nan):
+    def add(self, kind, maturity, strikes=(np.nan,), sign=0, american=False, inverse=False, vol=np.nan):
         self.rows += [(kind, maturity, k, sign, american, inverse, 1.0 + len(self.rows) % 7, vol) for k in strikes]
 
     def done(self):
@@ -111,10 +112,11 @@ def book(
     smile_horizon = smile_of(rng, horizon.years, deviation, deviation, knots) if roll else smile_today
 
     build = Build()
-    build.add(SPOT)
-    build.add(PERPETUAL)
+    undated = int(np.flatnonzero(years <= 0)[0])
+    build.add(SPOT, undated)
+    build.add(PERPETUAL, undated)
     if not normal:
-        build.add(PERPETUAL, inverse=True)
+        build.add(PERPETUAL, undated, inverse=True)
     for m, t in enumerate(years):
         build.add(FUTURE, m)
         if not normal:
@@ -135,29 +137,30 @@ def book(
     drift = carry * rng.normal(0, 1, n_scenarios) * years[:, None]
     forwards = base + 20 * move if normal else base * np.exp(move + drift)
     growth = np.exp(tilt * rng.normal(0, size, n_scenarios))
-    shocks = Shocks(
+    shocks = Shocks.of_levels(
+        normal,
         spot=spots,
         fx=1.3 * np.exp(rng.normal(0, 0.01, n_scenarios)),
         forward=np.where(live, forwards, spots),
         rate=horizon.rate[:, None] + rates * rng.normal(0, 1, n_scenarios) * np.ones(shape),
         vol_growth=growth,
     )
-    market = Market(normal, sticky, False, spot, 1.3, today, horizon, smile_today, smile_horizon)
+    market = Market.of_one(normal, sticky, False, spot, 1.3, today, horizon, smile_today, smile_horizon)
     return Book(build.done(), market, shocks)
 
 
 def expected(of, prepared, scenarios):
-    out = np.empty((len(of.instruments.kind), len(range(*scenarios.indices(len(of.shocks.spot))))))
-    first, stop, _ = scenarios.indices(len(of.shocks.spot))
+    out = np.empty((len(of.instruments.kind), len(range(*scenarios.indices(of.shocks.n_scenarios)))))
+    first, stop, _ = scenarios.indices(of.shocks.n_scenarios)
     cpu_reference.revalue(of.instruments, of.market, of.shocks, prepared, slice(first, stop), out)
     return out
 
 
 def actual(of, prepared, scenarios, real):
     device = current()
-    n = len(range(*scenarios.indices(len(of.shocks.spot))))
+    n = len(range(*scenarios.indices(of.shocks.n_scenarios)))
     out = device.upload(np.full((len(of.instruments.kind), n), np.nan, dtype=real))
-    revalue(of.instruments, of.market, Shocks(*map(device.upload, of.shocks)), prepared, scenarios, out)
+    revalue(of.instruments, of.market, of.shocks.moving(device.upload), prepared, scenarios, out)
     return device.download(out)
 
 
@@ -167,11 +170,12 @@ def compare(of, what, scenarios=slice(None), prepared=None):
     prepared = prepared or cpu_reference.prepare(of.instruments, of.market, of.shocks)
     reference = expected(of, prepared, scenarios)
     strike = np.nan_to_num(np.abs(of.instruments.strike))
-    unit = np.maximum(np.abs(of.shocks.spot[scenarios]), np.maximum(strike, abs(of.market.spot))[:, None])
+    levels = of.shocks.at(0, scenarios)
+    unit = np.maximum(np.abs(levels.spot), np.maximum(strike, abs(of.market.spot[0]))[:, None])
     if of.market.normal:
         deviation = np.sqrt(np.nanmax(of.market.smile_horizon.segment[:, 0]) * of.market.horizon.years.max())
         unit = np.maximum(unit, deviation)
-    unit = unit * of.shocks.fx[scenarios] * of.instruments.multiplier[:, None]
+    unit = unit * levels.fx * of.instruments.multiplier[:, None]
     early = of.instruments.american
     for real in (np.float64, np.float32):
         got = actual(of, prepared, scenarios, real)
@@ -296,7 +300,7 @@ def test_tiles_of_the_engine(host, monkeypatch, real):
     of = book(np.random.default_rng(5), 40, american=True, years=(0.1, 0.5), rates=0.003)
     prepared = prepare(of.instruments, of.market, of.shocks)
     whole = actual(of, prepared, slice(None), real)
-    n, shocks = len(of.instruments.kind), Shocks(*map(current().upload, of.shocks))
+    n, shocks = len(of.instruments.kind), of.shocks.moving(current().upload)
     for begin in range(0, n, 7):
         rows = slice(begin, min(begin + 7, n))
         out = current().upload(np.full((rows.stop - begin, 11), np.nan, dtype=real))
@@ -334,7 +338,7 @@ def compare_today(of, what):
     assert got.premium.keys() == right.premium.keys()
     assert all(len(p.direct) == len(right.premium[key].direct) for key, p in got.premium.items())
     strike = np.nan_to_num(np.abs(of.instruments.strike))
-    error = np.abs(got.price - right.price) / np.maximum(abs(of.market.spot), strike)
+    error = np.abs(got.price - right.price) / np.maximum(abs(of.market.spot[0]), strike)
     for name, rows, budget in (
         ("European", ~of.instruments.american, EUROPEAN),
         ("American", of.instruments.american, AMERICAN),
@@ -352,9 +356,9 @@ def test_prices_of_today(name, host):
 def test_prices_of_today_without_a_fit_are_the_references(host):
     """Dividends above rates that are below 0: exercise between two boundaries, which no fit covers."""
     of = book(np.random.default_rng(2), 4, american=True, years=(2.0,), strikes=2, vol=0.1)
-    today = of.market.today._replace(rate=np.full(2, -0.005), forward=of.market.spot * np.exp([0.015 * 2.0, 0.0]))
+    today = of.market.today._replace(rate=np.full(2, -0.005), forward=of.market.spot[0] * np.exp([0.015 * 2.0, 0.0]))
     market = of.market._replace(today=today, horizon=today)
-    still = Shocks(*(np.repeat(column, 4, axis=-1) for column in unchanged(market)))
+    still = unchanged(market).moving(lambda row: np.repeat(row, 4, axis=1))
     of = of._replace(market=market, shocks=still)
     assert any(p.direct.all() for p in prepare(of.instruments, market, still).premium.values())
     compare_today(of, "two boundaries")
@@ -370,9 +374,45 @@ def test_many_underlyings_are_prepared_as_each_alone(host):
     for of, one in zip(some, together, strict=True):
         alone = prepare(*of)
         assert one.premium.keys() == alone.premium.keys()
-        np.testing.assert_allclose(one.price, alone.price, rtol=1e-12, atol=1e-10 * of.market.spot)
+        np.testing.assert_allclose(one.price, alone.price, rtol=1e-12, atol=1e-10 * of.market.spot[0])
     assert [len(one.premium) for one in together] == [4, 0, 4, 4]
     assert prepare_all([]) == []
+
+
+def pooled(books):
+    """Several books as one, whose shocks' rows stand one after another."""
+    nobody = np.zeros(0, dtype=np.intp)
+    pool = together([Underlying(u, nobody, *of[:2], of.instruments) for u, of in enumerate(books)])
+    columns = Shocks(*zip(*(of.shocks for of in books), strict=True))
+    before = [np.cumsum([0, *map(len, rows)])[:-1] for rows in columns[3:]]
+    offset = np.stack([before[0], before[0], *before[1:]], axis=1)[..., None]
+    row = np.concatenate([own + by for own, by in zip(columns.row, offset, strict=True)], axis=1).astype(np.int32)
+    shocks = Shocks(columns.normal[0], row, np.concatenate(columns.base, axis=1), *map(np.concatenate, columns[3:]))
+    return Book(pool.instruments, pool.market, shocks)
+
+
+POOLS = {
+    "alike": [{}, {"spot": 40.0}, {"knots": 3}],
+    "American": [SHORT, {**SHORT, "spot": 40.0, "carry": 0.01}, {}, {**SHORT, "rates": 0.003}],
+    "that roll": [{**SHORT, "roll": True}, {"roll": True, "years": (0.02, 0.4)}],
+    "normal": [{"normal": True}, {"normal": True, "spot": -40.0, "sticky": False}],
+    "sticky": [{"sticky": True}, {"sticky": True, "spot": 7.0}],
+}
+
+
+@pytest.mark.parametrize("name", POOLS)
+def test_underlyings_together_are_as_each_alone(name, host):
+    """By the kernels, within the budgets; by the reference, to the bit but for what fits have of each other."""
+    books = [book(np.random.default_rng(seed), 21, strikes=4, **case) for seed, case in enumerate(POOLS[name])]
+    whole = pooled(books)
+    compare(whole, f"together, {name}")
+    compare_today(whole, f"together, {name}")
+    prepared = cpu_reference.prepare(*whole)
+    alone = [expected(of, cpu_reference.prepare(*of), slice(None)) for of in books]
+    got = np.split(expected(whole, prepared, slice(None)), np.cumsum([len(one) for one in alone])[:-1])
+    for of, one, other in zip(books, alone, got, strict=True):
+        np.testing.assert_array_equal(one[~of.instruments.american], other[~of.instruments.american])
+        np.testing.assert_allclose(one, other, rtol=0, atol=2e-9 * of.market.spot[0])
 
 
 def test_a_fit_with_the_kernels_boundaries(compiler):
@@ -402,8 +442,8 @@ def test_tables_that_travel_alone_are_those_that_travel_together(host, monkeypat
     of = book(np.random.default_rng(3), 20, american=True, years=(0.5, 1.0))
     prepared = prepare(of.instruments, of.market, of.shocks)
     got, sent = [], []
-    for together in (1 << 16, -1):
-        monkeypatch.setattr(importlib.import_module("gpu_var.cuda.revalue_tables"), "_TOGETHER", together)
+    for limit in (1 << 16, -1):
+        monkeypatch.setattr(importlib.import_module("gpu_var.cuda.revalue_tables"), "_TOGETHER", limit)
         again = prepared._replace(price=prepared.price.copy())  # tables of the same arrays are kept
         uploads = []
         monkeypatch.setattr(host, "upload", lambda array, to=uploads: to.append(array) or np.array(array))
@@ -459,9 +499,10 @@ def test_scenarios_without_a_fit_are_priced_by_the_reference(host):
 def unchanged(market):
     """One scenario in which nothing happens."""
     today = market.today
-    return Shocks(
-        np.array([market.spot]),
-        np.array([market.fx]),
+    return Shocks.of_levels(
+        market.normal,
+        market.spot[:1],
+        market.fx[:1],
         today.forward[:, None],
         today.rate[:, None],
         np.ones((len(today.years), 1)),
@@ -472,10 +513,10 @@ def unchanged(market):
 def test_nothing_happens(host, backend):
     """Without a shock the profit and loss is rounding: in float32, of the time value."""
     of = book(np.random.default_rng(9), 3, american=True, years=(0.5,))
-    of = of._replace(shocks=Shocks(*(np.repeat(column, 3, axis=-1) for column in unchanged(of.market))))
+    of = of._replace(shocks=unchanged(of.market).moving(lambda row: np.repeat(row, 3, axis=1)))
     prepared = backend.prepare(of.instruments, of.market, of.shocks)
     strike = np.nan_to_num(of.instruments.strike)
-    unit = (np.maximum(strike, of.market.spot) * of.market.fx * of.instruments.multiplier)[:, None]
+    unit = (np.maximum(strike, of.market.spot[0]) * of.market.fx[0] * of.instruments.multiplier)[:, None]
     for real, size in ((np.float64, 1e-14), (np.float32, FLOAT)):
         assert (np.abs(actual(of, prepared, slice(None), real)) <= size * unit).all()
 
@@ -513,10 +554,16 @@ def test_arguments(host):
         call(out=np.empty((4, n)).T)
     with pytest.raises(ValueError, match=r"scenarios has step 2; expected 1"):
         call(scenarios=slice(0, 4, 2))
-    with pytest.raises(TypeError, match=r"shocks.spot has dtype float32"):
-        call(shocks=of.shocks._replace(spot=of.shocks.spot.astype(np.float32)))
+    with pytest.raises(TypeError, match=r"shocks.move has dtype float32"):
+        call(shocks=of.shocks._replace(move=of.shocks.move.astype(np.float32)))
     with pytest.raises(ValueError, match=r"shocks.rate has shape \(4,\)|shocks.rate has shape"):
         call(shocks=of.shocks._replace(rate=of.shocks.rate[:, :2]))
+    with pytest.raises(ValueError, match=r"shocks.base has shape \(3, 3\); expected \(3, 4\)"):
+        call(shocks=of.shocks._replace(base=of.shocks.base[:, :3]))
+    with pytest.raises(ValueError, match=r"shocks.row names rows 0 to 5 of move; expected 0 to 4"):
+        call(shocks=of.shocks._replace(row=of.shocks.row + np.array([[0], [1], [0], [0], [0]])))
+    with pytest.raises(ValueError, match=r"shocks.normal is True, market.normal False"):
+        call(shocks=of.shocks._replace(normal=True))
     with pytest.raises(ValueError, match=r"prepared.price has shape \(1,\)"):
         call(prepared=prepared._replace(price=prepared.price[:1]))
 

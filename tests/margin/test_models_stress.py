@@ -34,10 +34,12 @@ def test_growth_is_exactly_what_is_written(tmp_path, returns):
     assert (found.model, found.name, found.samples, found.floored) == ("stress", ["crash"], 1, 0)
     for part in underlyings(book, parsed, np.flatnonzero(book.held)):
         state = shocks(book, parsed, factors, part, found.shock)
-        np.testing.assert_allclose(state.spot, 0.7 * part.market.spot, rtol=1e-15)
-        np.testing.assert_allclose(state.forward[:, 0], 0.7 * part.market.today.forward, rtol=1e-15)
-        np.testing.assert_allclose(state.vol_growth, 1.5, rtol=1e-15)
-        np.testing.assert_allclose(state.fx, part.market.fx * (0.9 if part.position == 1 else 1.0), rtol=1e-15)
+        for m, forward in enumerate(part.market.today.forward):
+            levels = state.at(m)
+            np.testing.assert_allclose(levels.spot, 0.7 * part.spot, rtol=1e-15)
+            np.testing.assert_allclose(levels.forward, 0.7 * forward, rtol=1e-15)
+            np.testing.assert_allclose(levels.vol_growth, 1.5, rtol=1e-15)
+            np.testing.assert_allclose(levels.fx, part.fx * (0.9 if part.position == 1 else 1.0), rtol=1e-15)
 
 
 def test_a_later_pattern_overrides_an_earlier_one(tmp_path):

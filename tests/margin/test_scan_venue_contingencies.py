@@ -135,23 +135,25 @@ def underlying(normal, spot, forwards, years):
     none = Smile(np.zeros(1, np.intp), np.zeros(0), np.zeros((0, 3)))
     curve = Maturities(np.array(years), np.array(forwards), np.array([0.03] * len(years)))
     columns = (np.zeros(0, np.int8),) * len(Instruments._fields)
-    market = Market(normal, True, False, spot, 1.25, curve, curve, none, none)
+    market = Market.of_one(normal, True, False, spot, 1.25, curve, curve, none, none)
     instruments = Instruments(*columns)
     return Underlying(0, np.zeros(0, np.int64), instruments, market, instruments)
 
 
 def test_basis_shocks_move_unexpired_forwards_alone():
     shocks = basis_shocks(Basis(up=0.05, down=0.04), underlying(False, 100.0, [110.0, 100.0], [0.5, -0.1]))
-    assert shocks.forward == pytest.approx(np.array([[115.5, 105.6], [100.0, 100.0]]))
-    assert shocks.spot.tolist() == [100.0, 100.0]
-    assert shocks.fx.tolist() == [1.25, 1.25]
-    assert shocks.rate.tolist() == [[0.03, 0.03]] * 2
-    assert shocks.vol_growth.tolist() == [[1.0, 1.0]] * 2
+    for m, forward in enumerate([[115.5, 105.6], [100.0, 100.0]]):
+        levels = shocks.at(m)
+        assert levels.forward == pytest.approx(np.array(forward))
+        assert levels.spot.tolist() == [100.0, 100.0]
+        assert levels.fx.tolist() == [1.25, 1.25]
+        assert levels.rate.tolist() == [0.03, 0.03]
+        assert levels.vol_growth.tolist() == [1.0, 1.0]
 
 
 def test_a_negative_forward_moves_by_a_share_of_the_spot():
     shocks = basis_shocks(Basis(), underlying(True, -40.0, [-30.0], [0.5]))
-    assert shocks.forward == pytest.approx(np.array([[-28.0, -32.0]]))
+    assert shocks.at(0).forward == pytest.approx(np.array([-28.0, -32.0]))
 
 
 def test_order_and_floors():

@@ -22,7 +22,7 @@ def flat_smile(variances):
 
 def a_market(years, forward, rate, *, spot=100.0, normal=False, forward_from_rate=True, smile=NO_SMILE):
     today = Maturities(*(np.atleast_1d(np.asarray(x, dtype=np.float64)) for x in (years, forward, rate)))
-    return Market(normal, False, forward_from_rate, spot, 1.0, today, today, smile, smile)
+    return Market.of_one(normal, False, forward_from_rate, spot, 1.0, today, today, smile, smile)
 
 
 def some_instruments(kind, maturity, strike=np.nan, sign=0, vol=np.nan, american=False, inverse=False):

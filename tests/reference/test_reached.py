@@ -27,11 +27,12 @@ def shocks(rng: np.random.Generator, n: int, rates: bool, forwards: bool) -> Sho
     carry = (FORWARD / SPOT)[:, None] * (np.exp(rng.normal(0.0, 0.01, (3, n))) if forwards else 1.0)
     growth = np.exp(rng.normal(0.0, 0.3, n))
     every = (3, n)
-    return Shocks(spot, np.ones(n), carry * spot, np.broadcast_to(rate, every), np.broadcast_to(growth, every))
+    levels = carry * spot, np.broadcast_to(rate, every), np.broadcast_to(growth, every)
+    return Shocks.of_levels(False, spot, np.ones(n), *levels)
 
 
 def today() -> Shocks:
-    return Shocks(np.array([SPOT]), np.ones(1), FORWARD[:, None], RATE[:, None], np.ones((3, 1)))
+    return Shocks.of_levels(False, np.array([SPOT]), np.ones(1), FORWARD[:, None], RATE[:, None], np.ones((3, 1)))
 
 
 def options(rng: np.random.Generator) -> Instruments:
@@ -55,13 +56,15 @@ def test_rates_and_dividends_are_those_of_each_scenario(
 ) -> None:
     moved, last = shocks(np.random.default_rng(seed), n, rates, forwards), today() if with_today else None
     over = reached(YEARS, FORWARD, moved, last)
+    parts = [part for part in (moved, last) if part is not None]
+    each = [[part.at(m) for part in parts] for m in range(3)]
     spot, forward, rate, growth = (
-        np.concatenate([getattr(part, name) for part in (moved, last) if part is not None], axis=-1)
+        np.array([np.concatenate([getattr(one, name) for one in of]) for of in each])
         for name in ("spot", "forward", "rate", "vol_growth")
     )
     for m, years in enumerate(YEARS):
         np.testing.assert_array_equal(over.rate[m], rate[m])
-        expected = rate[m] - np.log(forward[m] / spot) / years
+        expected = rate[m] - np.log(forward[m] / spot[m]) / years
         np.testing.assert_allclose(over.dividend[m], expected, rtol=0, atol=1e-13 / years)
         alike = over.dividend[m].strides == (0,)
         assert alike == (over.rate[m].strides == (0,))
@@ -81,23 +84,23 @@ def test_ranges_hold_the_volatility_of_each_option_in_each_scenario(seed: int, s
         rows = slice(begin, begin + 4)
         m = listed.maturity[rows]
         k = np.log(listed.strike[rows] / FORWARD[m])[:, None]
-        step = np.zeros(40) if sticky_strike else np.log(FORWARD[m[0]] / moved.forward[m[0]])
+        step = np.zeros(40) if sticky_strike else np.log(FORWARD[m[0]] / moved.at(m[0]).forward)
         at = (k + step).ravel()
         read = np.sqrt(smile_variance(SMILE, np.full(len(at), m[0]), at)).reshape(4, 40)
         base = np.where(np.isnan(listed.vol[rows, None]), read, listed.vol[rows, None])
-        vol = base * moved.vol_growth[m[0]]
+        vol = base * moved.at(m[0]).vol_growth
         assert low[run] <= vol.min() * (1 + 1e-12)
         assert high[run] >= vol.max() * (1 - 1e-12)
         # No wider than the ends of both together.
         if sticky_strike or not np.isnan(listed.vol[rows]).any():
-            growth = np.append(moved.vol_growth[m[0]], 1.0)
+            growth = np.append(moved.at(m[0]).vol_growth, 1.0)
             assert low[run] == pytest.approx(base.min() * growth.min(), rel=1e-12)
             assert high[run] == pytest.approx(base.max() * growth.max(), rel=1e-12)
 
 
 def test_what_is_no_number_stays_none() -> None:
     moved = shocks(np.random.default_rng(1), 5, rates=False, forwards=False)
-    moved.forward[1, 2] = np.nan
+    moved.move[2, 2] = np.nan  # the forward of maturity 1
     listed = options(np.random.default_rng(2))._replace(vol=np.full(N, np.nan))
     over = reached(YEARS, FORWARD, moved)
     low, high = vol_ranges(listed, BEGIN, SMILE, FORWARD, False, over)

@@ -48,9 +48,9 @@ def choose(monkeypatch, few, sparse):
         monkeypatch.setattr(module, "SPARSE", sparse)
 
 
-def laid_out(book, found, parts, size):
+def laid_out(book, found, pools, size):
     """By the reference."""
-    return cells.holders_of(book, found, parts, SimpleNamespace(Holders=cpu_reference.Holders, TILE=size))
+    return cells.holders_of(book, found, pools, SimpleNamespace(Holders=cpu_reference.Holders, TILE=size))
 
 
 @pytest.fixture(params=["counting", "sorting"])
@@ -58,9 +58,15 @@ def way(request, monkeypatch):
     choose(monkeypatch, *((1, 1 << 40) if request.param == "counting" else (1 << 40, 0)))
 
 
-@given(held=positions, owner=st.lists(st.integers(0, 3), min_size=20, max_size=20), size=st.integers(1, 9))
+@given(
+    held=positions,
+    owner=st.lists(st.integers(0, 3), min_size=20, max_size=20),
+    size=st.integers(1, 9),
+    cut=st.lists(st.booleans(), min_size=4, max_size=4),
+)
 @settings(max_examples=60, deadline=None)
-def check(held, owner, size):
+def check(held, owner, size, cut):
+    """`cut`: after which underlyings a pool ends."""
     book = book_of(held, 7, owner)
     found = cells.cells_of(book)
     some = [(account, i, held[account, i]) for account, i in sorted(held) if held[account, i]]
@@ -70,17 +76,23 @@ def check(held, owner, size):
     assert (found.account.dtype, found.underlying.dtype, found.of_position.dtype) == (np.int32, np.int32, np.int64)
 
     parts = parts_of(owner, held, np.random.default_rng(size))
-    holders = laid_out(book, found, parts, size)
+    pools = []
     for part in parts:
-        place = {int(row): at for at, row in enumerate(part.row)}
-        base = [u for u, _ in pairs].index(part.position)
-        tiles = holders.of(part.position)
-        assert len(tiles) == -(-len(part.row) // size)
+        if not pools or cut[part.position]:
+            pools.append([])
+        pools[-1].append(part)
+    holders = laid_out(book, found, pools, size)
+    for pool in pools:
+        place = {int(row): at for at, row in enumerate(np.concatenate([part.row for part in pool]))}
+        own = found.of_all([part.position for part in pool])
+        assert {u for u, _ in pairs[own]} == {part.position for part in pool}
+        tiles = holders.of(pool[0].position)
+        assert len(tiles) == -(-len(place) // size)
         for t, tile in enumerate(tiles):
             expected = sorted(
-                (pairs.index((part.position, account)) - base, place[i] % size, quantity)
+                (pairs.index((owner[i], account)) - own.start, place[i] % size, quantity)
                 for account, i, quantity in some
-                if owner[i] == part.position and place[i] // size == t
+                if i in place and place[i] // size == t
             )
             cell = np.repeat(tile.cell, np.diff(tile.start))
             assert list(zip(cell.tolist(), tile.instrument.tolist(), tile.quantity.tolist(), strict=True)) == expected
@@ -100,12 +112,12 @@ def test_many_positions_are_counted_and_few_are_sorted_alike(monkeypatch):
     held = {divmod(int(key), 3000): float(q) for key, q in zip(keys, quantities, strict=True)}
     book, parts = book_of(held, 50, owner), parts_of(owner, held, rng)
     counted = cells.cells_of(book)
-    first = laid_out(book, counted, parts, 256)
+    first = laid_out(book, counted, [[part] for part in parts], 256)
     choose(monkeypatch, 1 << 40, 0)
     by_sorting = cells.cells_of(book)
     for a, b in zip(vars(counted).values(), vars(by_sorting).values(), strict=True):
         np.testing.assert_array_equal(a, b)
-    second = laid_out(book, by_sorting, parts, 256)
+    second = laid_out(book, by_sorting, [[part] for part in parts], 256)
     for part in parts:
         choose(monkeypatch, 4096, 8)
         one = first.of(part.position)
@@ -121,7 +133,7 @@ def test_underlyings_that_are_not_laid_out(way):
     book = book_of(held, 3, [0, 0, 1, 1, 2, 2, 3, 3])
     found = cells.cells_of(book)
     parts = [SimpleNamespace(position=1, row=np.array([3, 2])), SimpleNamespace(position=3, row=np.array([6, 7]))]
-    holders = laid_out(book, found, parts, 1)
+    holders = laid_out(book, found, [[part] for part in parts], 1)
     assert holders.of(0) == holders.of(2) == []
     for part in parts:
         tiles = holders.of(part.position)

@@ -54,11 +54,14 @@ def test_growth_is_exactly_what_is_written(tmp_path, returns):
     assert (found.set.model, found.set.name, found.set.samples) == ("stress.test", ["crash"], 1)
     for part in underlyings(book, config, np.flatnonzero(book.held)):
         state = shocks(book, config, factors, part, found.set.shock)
-        np.testing.assert_allclose(state.spot, 0.7 * part.market.spot, rtol=1e-14)
-        np.testing.assert_allclose(state.vol_growth, 1.6, rtol=1e-14)
-        np.testing.assert_allclose(state.fx, part.market.fx * (0.9 if part.position == 1 else 1.0), rtol=1e-14)
-        if part.position == 0:
-            np.testing.assert_allclose(state.rate, part.market.today.rate[:, None] + 0.005, rtol=1e-14)
+        for m, rate in enumerate(part.market.today.rate):
+            levels = state.at(m)
+            np.testing.assert_allclose(levels.spot, 0.7 * part.spot, rtol=1e-14)
+            np.testing.assert_allclose(levels.fx, part.fx * (0.9 if part.position == 1 else 1.0), rtol=1e-14)
+            if part.market.today.years[m] > 0:
+                np.testing.assert_allclose(levels.vol_growth, 1.6, rtol=1e-14)
+            if part.position == 0:
+                np.testing.assert_allclose(levels.rate, rate + 0.005, rtol=1e-14)
     assert origins(found) == ["named"] * 5
 
 

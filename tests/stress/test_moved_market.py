@@ -53,7 +53,7 @@ def value(book, parts):
     for part in parts:
         found = CPU.price(part.instruments, part.market, False)
         price[part.row], forward[part.row] = found.price, found.forward
-        spot[part.row], fx[part.row] = part.market.spot, part.market.fx
+        spot[part.row], fx[part.row] = part.spot, part.fx
     return price, forward, spot, fx
 
 

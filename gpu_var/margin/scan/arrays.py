@@ -114,7 +114,7 @@ def vol_today(instruments: Instruments, market: Market) -> F8:
 def _levels(scan: Scan, grid: Grid, part: Underlying, name: str) -> tuple[F8, F8]:
     """Prices of an underlying in the grid's scenarios, above and below each delta point; and the distance between the
     two prices of each delta point."""
-    spot, normal = part.market.spot, part.market.normal
+    spot, normal = part.spot, part.market.normal
     reach = scan.parameter("price_range", name)
     multiple = np.array([m for m, _ in scan.delta_points])
     point = price_levels(multiple * reach, scan.price_range_in, spot, normal)
@@ -146,7 +146,7 @@ def _passes(scan: Scan, grid: Grid, part: Underlying, name: str, levels: F8, fur
     passes = []
     for m in sorted(set(multiple.tolist()), key=abs):
         column = np.flatnonzero(multiple == m)
-        step = np.append(vol_step(scan, m, years, name), 0.0)  # the last is of what does not expire
+        step = vol_step(scan, m, years, name)
         moved = [
             np.maximum(iv + step[some.maturity], FLOOR * iv) if m else iv for iv, some in zip(today, both, strict=True)
         ]
@@ -159,10 +159,11 @@ def _shocks(part: Underlying, spot: F8, growth: F8) -> Shocks:
     """Markets in which the price of the underlying is given: forwards move with it, rates and currencies stay."""
     market, horizon = part.market, part.market.horizon
     base = horizon.forward[:, None]
-    forward = base + (spot - market.spot) if market.normal else base * (spot / market.spot)
-    return Shocks(
+    forward = base + (spot - part.spot) if market.normal else base * (spot / part.spot)
+    return Shocks.of_levels(
+        market.normal,
         spot=spot,
-        fx=np.full(len(spot), market.fx),
+        fx=np.full(len(spot), part.fx),
         forward=np.where(horizon.years[:, None] > 0.0, forward, spot),
         rate=np.repeat(horizon.rate[:, None], len(spot), axis=1),
         vol_growth=growth,
@@ -173,5 +174,10 @@ def _joined(one: Pass, further: Shocks | None, first: int) -> Pass:
     """A pass with further scenarios, which fill the columns from `first` on."""
     if further is None:
         return one
-    shocks = Shocks(*(np.concatenate(both, axis=-1) for both in zip(one.shocks, further, strict=True)))
-    return one._replace(shocks=shocks, column=np.concatenate([one.column, first + np.arange(len(further.spot))]))
+    # Both are of levels, and so share their rows.
+    both = [
+        np.concatenate([getattr(s, name) for s in (one.shocks, further)], axis=1)
+        for name in ("move", "fx", "rate", "vol_growth")
+    ]
+    shocks = one.shocks._replace(move=both[0], fx=both[1], rate=both[2], vol_growth=both[3])
+    return one._replace(shocks=shocks, column=np.concatenate([one.column, first + np.arange(further.n_scenarios)]))

@@ -139,10 +139,11 @@ def basis_shocks(table: Basis, underlying: Underlying) -> Shocks:
     market, horizon = underlying.market, underlying.market.horizon
     move = np.array([table.up, -table.down])
     base = horizon.forward[:, None]
-    moved = base + abs(market.spot) * move if market.normal else base * (1.0 + move)
-    return Shocks(
-        spot=np.full(2, market.spot),
-        fx=np.full(2, market.fx),
+    moved = base + abs(underlying.spot) * move if market.normal else base * (1.0 + move)
+    return Shocks.of_levels(
+        market.normal,
+        spot=np.full(2, underlying.spot),
+        fx=np.full(2, underlying.fx),
         forward=np.where(horizon.years[:, None] > 0.0, moved, base),
         rate=np.repeat(horizon.rate[:, None], 2, axis=1),
         vol_growth=np.ones((len(horizon.years), 2)),
