@@ -21,7 +21,6 @@ from cpu_reference.premium_fit import FAR, reach, trimmed
 from cpu_reference.premium_nodes import NEGLIGIBLE, Boxes, Nodes, Surfaces
 from cpu_reference.premium_scatter import Fit, fit_scenarios
 from cpu_reference.reached import ROUNDING
-from cpu_reference.types import once
 
 F8 = npt.NDArray[np.float64]
 I8 = npt.NDArray[np.intp]
@@ -58,7 +57,13 @@ class Premium(NamedTuple):
     @property
     def any_direct(self) -> bool:
         """Whether some scenario has no fit."""
-        return bool(once(self.direct).any())
+        direct = self.direct
+        return bool(len(direct)) and bool(direct[0] if _alike(direct) else direct.any())
+
+    @property
+    def same(self) -> bool:
+        """Whether all scenarios have the same rates, and so the same polynomials."""
+        return self.weights is None and all(map(_alike, (self.node, self.direct, self.rate, self.dividend)))
 
 
 class Chain(NamedTuple):
@@ -113,7 +118,7 @@ def fit_premiums(chains: Sequence[Chain], solver: Solver = HOST) -> list[Premium
         np.split(double, ends),
         boxes.z_max.tolist(),
         fits,
-        trimmed([fit.surfaces.premium for fit in fits]),
+        _polynomials([fit.surfaces for fit in fits]),
     )
     return [_premium(*row) for row in zip(chains, *columns, strict=True)]
 
@@ -127,24 +132,49 @@ def _distinct(chain: Chain) -> tuple[F8, I8]:
     one = _alike(r) and _alike(q)
     if one or max(r.max() - r.min(), q.max() - q.min()) * chain.years <= ROUNDING:
         return np.array([[r[0], q[0]]]), _for_all(np.zeros(1, dtype=np.intp), len(r))
-    pair, inverse = np.unique(np.stack([r, q], axis=1), axis=0, return_inverse=True)
-    return pair, inverse.reshape(-1)
+    order = r.argsort()
+    if (r[order[1:]] == r[order[:-1]]).any():
+        order = np.lexsort((q, r))
+    pair = np.stack([r, q], axis=1)[order]
+    new = np.ones(len(pair), dtype=np.bool_)
+    np.any(pair[1:] != pair[:-1], axis=1, out=new[1:])
+    inverse = np.empty(len(pair), dtype=np.intp)
+    inverse[order] = np.cumsum(new) - 1
+    return pair[new], inverse
 
 
-def _premium(chain: Chain, inverse: I8, priced: Bool, direct: Bool, z_max: float, fit: Fit, values: F8) -> Premium:
-    """One chain's fit as polynomials.
+def _polynomials(fits: Sequence[Surfaces]) -> list[tuple[F8, F8, bool]]:
+    """`Premium.boundary`, `surface` and `powers` of each fit, without coefficients that do not matter; those of a size
+    at once."""
+    values = trimmed([fit.premium for fit in fits])
+    sizes: dict[tuple[int, ...], list[int]] = {}
+    for i, (fit, kept) in enumerate(zip(fits, values, strict=True)):
+        sizes.setdefault((fit.boundary.shape[1], *kept.shape), []).append(i)
+    out: list[tuple[F8, F8, bool]] = [(np.empty(0), np.empty(0), False)] * len(fits)
+    for (degrees, count, m, d), some in sizes.items():
+        powers = max(m, degrees) + d <= _POWERS
+        boundary = np.zeros((len(some), degrees, 1 + count))
+        surface = np.zeros((len(some), d, m, 1 + count))
+        of_t = np.stack([fits[i].boundary for i in some]).transpose(0, 2, 1)
+        boundary[:, 0, 0] = FAR
+        boundary[..., 1:] = (monomials(degrees) if powers else np.eye(degrees)) @ of_t
+        by_z = monomials(d) @ np.stack([values[i] for i in some]).transpose(0, 1, 3, 2)  # (…, n, d, m)
+        surface[..., 1:] = (by_z @ monomials(m).T if powers else by_z).transpose(0, 2, 3, 1)
+        for i, *polynomials in zip(some, boundary, surface, strict=True):
+            out[i] = polynomials[0], polynomials[1], powers
+    return out
+
+
+def _premium(
+    chain: Chain, inverse: I8, priced: Bool, direct: Bool, z_max: float, fit: Fit, polynomials: tuple[F8, F8, bool]
+) -> Premium:
+    """One chain's fit.
 
     inverse: (n_scenarios,) which of the k distinct pairs each is; priced, direct: (k,), which have a fit, and which
-    cannot have one; values: the coefficients that matter, (n_nodes, m, d).
+    cannot have one.
     """
-    m, d = values.shape[1:]
-    count, degrees = fit.surfaces.boundary.shape
-    powers = max(m, degrees) + d <= _POWERS
-    boundary, surface = np.zeros((degrees, 1 + count)), np.zeros((d, m, 1 + count))
-    boundary[0, 0] = FAR
-    boundary[:, 1:] = (monomials(degrees) if powers else np.eye(degrees)) @ fit.surfaces.boundary.T
-    by_z = monomials(d) @ values.transpose(0, 2, 1)  # (n, d, m)
-    surface[:, :, 1:] = (by_z @ monomials(m).T if powers else by_z).transpose(1, 2, 0)
+    boundary, surface, powers = polynomials
+    count = boundary.shape[1] - 1
     node = np.zeros(len(priced), dtype=np.intp)
     node[priced] = np.arange(1, 1 + np.count_nonzero(priced))
     weights = None
@@ -180,7 +210,10 @@ def _alike(column: npt.NDArray[Any]) -> bool:
 
 def _of_each(values: npt.NDArray[Any], at: I8) -> npt.NDArray[Any]:
     """values[at]; one number for all where `at` is one for all."""
-    return _for_all(values[at[:1]], len(at)) if _alike(at) else values[at]
+    if not (_alike(at) and len(at)):
+        return values[at]
+    one = int(at[0])
+    return _for_all(values[one : one + 1], len(at))
 
 
 def _for_all(one: npt.NDArray[Any], n: int) -> npt.NDArray[Any]:

@@ -46,9 +46,8 @@ def reach(at: Nodes, boxes: Boxes, solver: Solver) -> F8:
     z_max = np.zeros(len(boxes.years))
     if not len(at.box):
         return z_max
-    first = at.families()[0]
     extremes = (at.rate, -at.rate, at.dividend, -at.dividend)
-    corner = at.take(np.unique(np.concatenate([np.lexsort((key, at.box))[first] for key in extremes])))
+    corner = at.take(np.unique(np.concatenate([_least(key, *at.families()) for key in extremes])))
     puts, box = corner.puts(boxes, np.array([-1.0, 0.0, 1.0]))
     way = np.linspace(0, 1, 33)
     ask = Ask(np.tile(way, (len(box), 1)), puts, boxes.owner[box], unit=beyond_all, tolerance=_NODE_TOLERANCES[0])
@@ -57,6 +56,12 @@ def reach(at: Nodes, boxes: Boxes, solver: Solver) -> F8:
     farthest = np.where(premium > NEGLIGIBLE, z + z[:, 1:2], 0.0).max(axis=1)
     np.maximum.at(z_max, box, farthest)
     return z_max
+
+
+def _least(key: F8, first: I8, count: I8) -> I8:
+    """Where each of some stretches has its least, the first of them."""
+    there = np.flatnonzero(key == np.minimum.reduceat(key, first).repeat(count))
+    return there[np.searchsorted(there, first)]
 
 
 def _between(m: int) -> F8:

@@ -112,7 +112,9 @@ def fit_scenarios(at: Nodes, boxes: Boxes, solver: Solver) -> dict[int, Fit]:
         starts = dict(zip(at.box[first].tolist(), first.tolist(), strict=True))
         trials = {i: _Trial(starts[i], points[i], d.chosen, *fitted[i]) for i, d in designs.items()}
         result |= _interpolated(at, trials, designs, boxes, solver)
-        left = np.flatnonzero(~np.isin(at.box, list(result)))
+        lost = np.ones(len(boxes.years), dtype=np.bool_)
+        lost[list(result)] = False
+        left = np.flatnonzero(lost[at.box])
         if len(left):
             full = fit_nodes(at.take(left), boxes, solver)
             result |= {chain: Fit(fit, None, error) for chain, (fit, error) in full.items()}
@@ -138,8 +140,10 @@ def _interpolated(
             chosen, weights = designs[i]
             order = np.argsort(trial.known)
             fit = trial.fit.take(order[np.searchsorted(trial.known, chosen, sorter=order)])
-            others = np.setdiff1d(np.arange(len(weights)), chosen)
-            worst = others[np.argsort(np.abs(weights[others]).sum(axis=1))[-4:]]
+            apart = np.ones(len(weights), dtype=np.bool_)
+            apart[chosen] = False
+            others = np.flatnonzero(apart)
+            worst = others[np.argpartition(np.abs(weights[others]).sum(axis=1), -4)[-4:]]
             look = np.union1d(worst, others[:: len(others) // 5])
             t = np.array([0.0]) if flat[i] else np.array([-1.0, 0.3])  # hardest at the least σ
             there = Surfaces(weights[look] @ fit.boundary, np.tensordot(weights[look], fit.premium, 1), fit.tolerance)

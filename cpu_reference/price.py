@@ -112,7 +112,8 @@ def _black(instruments: Instruments, market: Market, rows: I8, out: Valuation) -
     carry = np.log(forward / spot) / years
     out.price[rows] = value
     out.delta[rows] = by_forward * forward / spot
-    out.gamma[rows] = discount * pieces.density * forward / ((spot * spot) * deviation)
+    with np.errstate(over="ignore"):  # of a spot above 1e154: no gamma to speak of
+        out.gamma[rows] = discount * pieces.density * forward / ((spot * spot) * deviation)
     out.vega[rows] = by_deviation * np.sqrt(years)
     out.theta[rows] = (rate * value - by_forward * carry * forward - by_deviation * vol / (2 * np.sqrt(years))) / 365
     out.rho[rows] = -years * value + np.where(from_rate, by_forward * years * forward, 0.0)

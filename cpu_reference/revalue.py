@@ -113,8 +113,9 @@ def fits(request: Request, before: int = 0) -> list[Fits]:
 
 
 def of_today(premiums: dict[tuple[int, int], Premium]) -> dict[tuple[int, int], Premium]:
-    """Premiums of today alone, of the first of `fits`."""
-    return {key: of_scenarios(premium, slice(-1, None)) for key, premium in premiums.items()}
+    """Premiums, of the first of `fits`, of which the first scenario is today."""
+    last = slice(-1, None)
+    return {key: premium if premium.same else of_scenarios(premium, last) for key, premium in premiums.items()}
 
 
 def of_scenarios(premium: Premium, at: slice | I8) -> Premium:

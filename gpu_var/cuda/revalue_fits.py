@@ -1,5 +1,6 @@
 """The early-exercise premiums' polynomials as `revalue_american` of kernels/revalue.cu reads them; their uploads."""
 
+from collections import OrderedDict
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -7,7 +8,7 @@ import numpy.typing as npt
 
 from cpu_reference.chebyshev import monomials
 from cpu_reference.premium import Premium
-from cpu_reference.types import F8, I8, once
+from cpu_reference.types import F8, I8
 from gpu_var.cuda.device import Device
 
 _EXACT_POWERS = 2.0
@@ -50,14 +51,29 @@ def _chebyshev(premium: Premium) -> tuple[F8, F8]:
     return boundary, surface
 
 
-def fits_on_device(
-    device: Device, premiums: list[Premium], chebyshev: list[bool], real: npt.DTypeLike
-) -> tuple[npt.NDArray[np.int32], F8, npt.NDArray[Any], npt.NDArray[np.int64], list[OwnFit | None]]:
+Fitted = tuple[npt.NDArray[np.int32], F8, npt.NDArray[Any], npt.NDArray[np.int64], list[OwnFit | None]]
+
+_KEPT = 4
+_latest: OrderedDict[tuple[int | str, ...], tuple[Device, list[Premium], Fitted]] = OrderedDict()
+"""The latest of `fits_on_device`, with what they were made of: fits that all scenarios share are today's as well."""
+
+
+def fits_on_device(device: Device, premiums: list[Premium], chebyshev: list[bool], real: npt.DTypeLike) -> Fitted:
     """Terms, ranges, coefficients that all scenarios share and their places, and the fits that differ by scenario.
 
     All but the last are host arrays. Coefficients stand in the kernels' order: ln B, then P by powers of y, each from
     the highest down.
     """
+    key = (np.dtype(real).char, id(device), *map(id, premiums))
+    kept = _latest.get(key)
+    if kept is None:
+        kept = _latest[key] = device, premiums, _on_device(device, premiums, chebyshev, real)
+        while len(_latest) > _KEPT:
+            _latest.popitem(last=False)
+    return kept[2]
+
+
+def _on_device(device: Device, premiums: list[Premium], chebyshev: list[bool], real: npt.DTypeLike) -> Fitted:
     terms: list[int] = []
     scales: list[float] = []
     ranges = np.zeros((len(premiums), 3))
@@ -68,7 +84,7 @@ def fits_on_device(
     for i, (premium, sums) in enumerate(zip(premiums, chebyshev, strict=True)):
         boundary, surface = _chebyshev(premium) if sums else (premium.boundary, premium.surface)
         d, m, n_nodes = surface.shape
-        same = premium.weights is None and _alike(once(premium.node))
+        same = premium.same or (premium.weights is None and _alike(premium.node))
         terms += len(boundary), m, d, not same
         scales += premium.vol_low, premium.vol_high, premium.z_max
         if same:

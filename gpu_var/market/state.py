@@ -18,6 +18,9 @@ from gpu_var.tables.config import Config
 FLOOR = 0.01
 """Smallest growth under simple returns."""
 
+_TRANSPOSED = 512
+"""Scenarios whose factors are put into rows at a time."""
+
 
 class Underlying(NamedTuple):
     """What the engine needs of one underlying."""
@@ -283,9 +286,12 @@ def shocks(book: Book, config: Config, factors: Factors, of: Underlying | Pool, 
 
 def _columns_of(shock: F8, factor: I8) -> F8:
     """(n, n_scenarios) shocks of some factors; of −1, none."""
-    out = np.zeros((len(factor), len(shock)))
-    there = factor >= 0
-    out[there] = shock[:, factor[there]].T
+    out = np.empty((len(factor), len(shock)))
+    # A few scenarios at a time stay in the cache while they are transposed.
+    for begin in range(0, len(shock), _TRANSPOSED):
+        some = slice(begin, begin + _TRANSPOSED)
+        out[:, some] = shock[some][:, factor].T
+    out[factor < 0] = 0.0
     return out
 
 

@@ -38,8 +38,9 @@ def test_growth_is_exactly_what_is_written(tmp_path, returns):
             levels = state.at(m)
             np.testing.assert_allclose(levels.spot, 0.7 * part.spot, rtol=1e-15)
             np.testing.assert_allclose(levels.forward, 0.7 * forward, rtol=1e-15)
-            np.testing.assert_allclose(levels.vol_growth, 1.5, rtol=1e-15)
             np.testing.assert_allclose(levels.fx, part.fx * (0.9 if part.position == 1 else 1.0), rtol=1e-15)
+            if part.market.today.years[m] > 0:
+                np.testing.assert_allclose(levels.vol_growth, 1.5, rtol=1e-15)
 
 
 def test_a_later_pattern_overrides_an_earlier_one(tmp_path):

@@ -1,4 +1,4 @@
-"""A group of underlyings is prepared while the one before is revalued."""
+"""A batch of underlyings is prepared while the one before is revalued."""
 
 import threading
 
@@ -14,28 +14,28 @@ from gpu_var.cli import main
 def test_the_next_is_begun_while_one_is_in_use():
     begun = {name: threading.Event() for name in "abc"}
 
-    def work(group):
-        begun[group[0]].set()
-        return {0: group[0].upper()}
+    def work(batch):
+        begun[batch[0]].set()
+        return [batch[0].upper()]
 
     used = []
-    for group, ready in engine._one_ahead(work, [["a"], ["b"], ["c"]]):
-        used.append((group, ready))
+    for ready in engine._one_ahead(work, [["a"], ["b"], ["c"]]):
+        used.append(ready)
         following = "bc"[len(used) - 1 : len(used)]
         assert all(begun[name].wait(60) for name in following)
         assert not any(begun[name].is_set() for name in "abc"[len(used) + 1 :])
-    assert used == [(["a"], {0: "A"}), (["b"], {0: "B"}), (["c"], {0: "C"})]
+    assert used == [["A"], ["B"], ["C"]]
     assert list(engine._one_ahead(work, [])) == []
 
 
 def test_what_fails_ahead_is_told_in_its_turn():
-    def work(group):
-        if group == ["b"]:
+    def work(batch):
+        if batch == ["b"]:
             raise MemoryError("b")
-        return {}
+        return batch
 
     coming = engine._one_ahead(work, [["a"], ["b"]])
-    assert next(coming) == (["a"], {})
+    assert next(coming) == ["a"]
     with pytest.raises(MemoryError, match="b"):
         next(coming)
 
@@ -43,8 +43,8 @@ def test_what_fails_ahead_is_told_in_its_turn():
 def test_who_is_interrupted_does_not_wait():
     running, ended = threading.Event(), threading.Event()
 
-    def work(group):
-        if group == ["b"]:
+    def work(batch):
+        if batch == ["b"]:
             running.set()
             assert ended.wait(60)
         return {}
