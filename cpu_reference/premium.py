@@ -93,7 +93,8 @@ def fit_premiums(chains: Sequence[Chain], solver: Solver = HOST) -> list[Premium
     if not chains:
         return []
     chains = [c._replace(rate=np.asarray(c.rate, float), dividend=np.asarray(c.dividend, float)) for c in chains]
-    pairs = [_distinct(chain) for chain in chains]
+    seen: dict[int, tuple[F8, I8]] = {}
+    pairs = [_distinct(chain, seen) for chain in chains]
     count = [len(pair) for pair, _ in pairs]
     box = np.repeat(np.arange(len(chains)), count)
     r, q = np.concatenate([pair for pair, _ in pairs]).T
@@ -120,18 +121,29 @@ def fit_premiums(chains: Sequence[Chain], solver: Solver = HOST) -> list[Premium
         fits,
         _polynomials([fit.surfaces for fit in fits]),
     )
-    return [_premium(*row) for row in zip(chains, *columns, strict=True)]
+    shared: dict[tuple[int, int], F8] = {}
+    return [_premium(shared, *row) for row in zip(chains, *columns, strict=True)]
 
 
-def _distinct(chain: Chain) -> tuple[F8, I8]:
+def _distinct(chain: Chain, seen: dict[int, tuple[F8, I8]]) -> tuple[F8, I8]:
     """The pairs of (r, q) of the put that differ by more than rounding (k, 2), ascending, and which of them each is.
 
     Without factors for rates and forwards all are alike, but for what ln(F/S) has lost of its digits.
+
+    seen: by id, of arrays that alone move, their distinct numbers and which of them each is; other chains have the
+    same.
     """
     r, q = (chain.rate, chain.dividend) if chain.sign < 0 else (chain.dividend, chain.rate)
-    one = _alike(r) and _alike(q)
-    if one or max(r.max() - r.min(), q.max() - q.min()) * chain.years <= ROUNDING:
+    still = [_alike(a) or (a.max() - a.min()) * chain.years <= ROUNDING for a in (r, q)]
+    if all(still):
         return np.array([[r[0], q[0]]]), _for_all(np.zeros(1, dtype=np.intp), len(r))
+    if any(still):
+        moving, constant = (q, r[0]) if still[0] else (r, q[0])
+        if id(moving) not in seen:
+            seen[id(moving)] = np.unique(moving, return_inverse=True)
+        values, inverse = seen[id(moving)]
+        both = values, np.full(len(values), constant)
+        return np.stack(both[::-1] if still[0] else both, axis=1), inverse
     order = r.argsort()
     if (r[order[1:]] == r[order[:-1]]).any():
         order = np.lexsort((q, r))
@@ -166,10 +178,18 @@ def _polynomials(fits: Sequence[Surfaces]) -> list[tuple[F8, F8, bool]]:
 
 
 def _premium(
-    chain: Chain, inverse: I8, priced: Bool, direct: Bool, z_max: float, fit: Fit, polynomials: tuple[F8, F8, bool]
+    shared: dict[tuple[int, int], F8],
+    chain: Chain,
+    inverse: I8,
+    priced: Bool,
+    direct: Bool,
+    z_max: float,
+    fit: Fit,
+    polynomials: tuple[F8, F8, bool],
 ) -> Premium:
     """One chain's fit.
 
+    shared: ``Premium.weights`` by the ids of a fit's weights and of ``inverse``, for chains that have the same;
     inverse: (n_scenarios,) which of the k distinct pairs each is; priced, direct: (k,), which have a fit, and which
     cannot have one.
     """
@@ -179,10 +199,15 @@ def _premium(
     node[priced] = np.arange(1, 1 + np.count_nonzero(priced))
     weights = None
     if fit.weights is not None:
-        full = np.zeros((len(priced), 1 + count))
-        full[~priced, 0] = 1
-        full[priced, 1:] = fit.weights
-        weights = full[inverse]
+        key = id(fit.weights), id(inverse)
+        weights = shared.get(key) if priced.all() else None
+        if weights is None:
+            full = np.zeros((len(priced), 1 + count))
+            full[~priced, 0] = 1
+            full[priced, 1:] = fit.weights
+            weights = full[inverse]
+            if priced.all():
+                shared[key] = weights
     if not fit.error <= _LIMIT:
         direct = direct | priced
     return Premium(

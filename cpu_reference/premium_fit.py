@@ -47,7 +47,8 @@ def reach(at: Nodes, boxes: Boxes, solver: Solver) -> F8:
     if not len(at.box):
         return z_max
     extremes = (at.rate, -at.rate, at.dividend, -at.dividend)
-    corner = at.take(np.unique(np.concatenate([_least(key, *at.families()) for key in extremes])))
+    families = at.families()
+    corner = at.take(np.unique(np.concatenate([_least(key, *families) for key in extremes])))
     puts, box = corner.puts(boxes, np.array([-1.0, 0.0, 1.0]))
     way = np.linspace(0, 1, 33)
     ask = Ask(np.tile(way, (len(box), 1)), puts, boxes.owner[box], unit=beyond_all, tolerance=_NODE_TOLERANCES[0])

@@ -55,7 +55,9 @@ class Nodes(NamedTuple):
 
     def families(self) -> tuple[I8, I8]:
         """The first node of each chain and how many it has."""
-        first = np.flatnonzero(np.diff(self.box, prepend=-1))
+        new = np.ones(len(self.box), dtype=np.bool_)
+        np.not_equal(self.box[1:], self.box[:-1], out=new[1:])
+        first = np.flatnonzero(new)
         return first, np.diff(first, append=len(self.box))
 
     def puts(self, boxes: Boxes, t: F8) -> tuple[Puts, I8]:

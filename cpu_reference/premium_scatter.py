@@ -32,6 +32,7 @@ class _Design(NamedTuple):
 
     chosen: I8
     weights: F8  # (k, len(chosen))
+    look: I8  # others, in which the fit's error is measured: those that weigh most, and some of all
 
 
 class _Trial(NamedTuple):
@@ -62,7 +63,7 @@ def _axes(rate: F8, dividend: F8) -> F8:
     pays = rate.max() > 0
     pair = np.stack([np.log(rate) if pays else rate, dividend if pays else np.log(-dividend)], axis=1)
     plain = np.stack([rate - rate.mean(), dividend - dividend.mean()])
-    spread = np.linalg.svd(plain, compute_uv=False)
+    spread = np.linalg.svd(np.linalg.qr(plain.T, mode="r"), compute_uv=False)
     if spread[1] <= 1e-9 * spread[0]:  # one line: whichever coordinate moves
         pair = pair[:, :1] if np.ptp(rate) > 1e-3 * np.ptp(dividend) else pair[:, 1:]
     offset = pair - pair.mean(axis=0)
@@ -85,7 +86,26 @@ def _design(points: F8, degree: int) -> _Design | None:
     if abs(triangle[-1, -1]) < 1e-9 * abs(triangle[0, 0]):
         return None
     chosen = np.asarray(pivot[:terms], dtype=np.intp)
-    return _Design(chosen, solve(matrix[chosen].T, matrix.T).T)
+    weights = solve(matrix[chosen].T, matrix.T).T
+    apart = np.ones(len(weights), dtype=np.bool_)
+    apart[chosen] = False
+    others = np.flatnonzero(apart)
+    worst = others[np.argpartition(np.abs(weights[others]).sum(axis=1), -4)[-4:]]
+    return _Design(chosen, weights, np.union1d(worst, others[:: len(others) // 5]))
+
+
+class _Designs:
+    """Designs, of which chains have the same where the same rates move them."""
+
+    def __init__(self) -> None:
+        self._made: dict[tuple[bytes, int], _Design | None] = {}
+
+    def of(self, points: F8, degree: int) -> _Design | None:
+        """See `_design`."""
+        key = points.tobytes(), degree
+        if key not in self._made:
+            self._made[key] = _design(points, degree)
+        return self._made[key]
 
 
 def fit_scenarios(at: Nodes, boxes: Boxes, solver: Solver) -> dict[int, Fit]:
@@ -95,6 +115,7 @@ def fit_scenarios(at: Nodes, boxes: Boxes, solver: Solver) -> dict[int, Fit]:
     that is accurate; else each scenario is a node.
     """
     first, count = at.families()
+    all_designs = _Designs()
     designs: dict[int, _Design] = {}
     points: dict[int, F8] = {}
     rows = {}
@@ -102,7 +123,7 @@ def fit_scenarios(at: Nodes, boxes: Boxes, solver: Solver) -> dict[int, Fit]:
         rows[chain] = np.arange(start, start + many)
         if many > 2 * _DEGREES[0]:
             points[chain] = _axes(at.rate[start : start + many], at.dividend[start : start + many])
-            design = _design(points[chain], _DEGREES[0])
+            design = all_designs.of(points[chain], _DEGREES[0])
             if design is not None:
                 designs[chain] = design
                 rows[chain] = start + design.chosen
@@ -111,7 +132,7 @@ def fit_scenarios(at: Nodes, boxes: Boxes, solver: Solver) -> dict[int, Fit]:
     if designs:
         starts = dict(zip(at.box[first].tolist(), first.tolist(), strict=True))
         trials = {i: _Trial(starts[i], points[i], d.chosen, *fitted[i]) for i, d in designs.items()}
-        result |= _interpolated(at, trials, designs, boxes, solver)
+        result |= _interpolated(at, trials, designs, all_designs, boxes, solver)
         lost = np.ones(len(boxes.years), dtype=np.bool_)
         lost[list(result)] = False
         left = np.flatnonzero(lost[at.box])
@@ -122,14 +143,19 @@ def fit_scenarios(at: Nodes, boxes: Boxes, solver: Solver) -> dict[int, Fit]:
 
 
 def _interpolated(
-    at: Nodes, trials: dict[int, _Trial], designs: dict[int, _Design], boxes: Boxes, solver: Solver
+    at: Nodes,
+    trials: dict[int, _Trial],
+    designs: dict[int, _Design],
+    all_designs: _Designs,
+    boxes: Boxes,
+    solver: Solver,
 ) -> dict[int, Fit]:
     """The fits of the chains for which polynomials of one of the degrees do; ``trials`` are of the first."""
     result: dict[int, Fit] = {}
     flat = boxes.flat
     for degree in _DEGREES:
         if degree > _DEGREES[0]:
-            found = {i: _design(trial.points, degree) for i, trial in trials.items()}
+            found = {i: all_designs.of(trial.points, degree) for i, trial in trials.items()}
             designs = {i: design for i, design in found.items() if design is not None}
             trials = _extended(at, {i: trials[i] for i in designs}, designs, boxes, solver)
         trials = {i: trial for i, trial in trials.items() if trial.error <= 2 * TOLERANCE}
@@ -137,14 +163,9 @@ def _interpolated(
             break
         used, looks = {}, []
         for i, trial in trials.items():
-            chosen, weights = designs[i]
+            chosen, weights, look = designs[i]
             order = np.argsort(trial.known)
             fit = trial.fit.take(order[np.searchsorted(trial.known, chosen, sorter=order)])
-            apart = np.ones(len(weights), dtype=np.bool_)
-            apart[chosen] = False
-            others = np.flatnonzero(apart)
-            worst = others[np.argpartition(np.abs(weights[others]).sum(axis=1), -4)[-4:]]
-            look = np.union1d(worst, others[:: len(others) // 5])
             t = np.array([0.0]) if flat[i] else np.array([-1.0, 0.3])  # hardest at the least σ
             there = Surfaces(weights[look] @ fit.boundary, np.tensordot(weights[look], fit.premium, 1), fit.tolerance)
             looks.append(Look(at.take(trial.first + look), there, t))

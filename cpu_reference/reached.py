@@ -18,8 +18,9 @@ ROUNDING = 1e-13
 class Reached(NamedTuple):
     """What scenarios do at each maturity."""
 
-    rate: list[F8]  # (n_scenarios,) each; of stride 0 where rate and dividend are the same in all scenarios
-    dividend: list[F8]  # (n_scenarios,) each: the rate less ln(F/S)/T; likewise
+    # (n_scenarios,) each; of stride 0 where rate and dividend are the same in all, one array where maturities share it
+    rate: list[F8]
+    dividend: list[F8]  # (n_scenarios,) each: the rate less ln(F/S)/T; of stride 0 where it is the same in all
     growth: tuple[F8, F8]  # least and greatest factor of volatility, (n_maturities,) each
     step: tuple[F8, F8]  # least and greatest step of log-moneyness, (n_maturities,) each
 
@@ -52,10 +53,14 @@ def reached(years: F8, forward: F8, shocks: Shocks, last: Shocks | None = None) 
         first = parts[0].base[2] + parts[0].rate[parts[0].row[3], 0]
         rate = list(np.broadcast_to(first[:, None], (len(years), n)))
         dividend = list(np.broadcast_to((first - np.log(carry[0]) / years)[:, None], (len(years), n)))
+        rates: dict[tuple[tuple[float, int], ...], F8] = {}
         for m in np.flatnonzero(~alike).tolist():
             at = [part.at(m) for part in parts]
-            rate[m] = np.concatenate([one.rate for one in at])
+            key = tuple((float(part.base[2, m]), int(part.row[3, m])) for part in parts)
+            rate[m] = rates.setdefault(key, np.concatenate([one.rate for one in at]))
             dividend[m] = rate[m] - np.log(np.concatenate([one.forward / one.spot for one in at])) / years[m]
+            if np.ptp(dividend[m]) * years[m] <= ROUNDING:
+                dividend[m] = np.broadcast_to(dividend[m][:1], n)
         step = np.log(forward / forward_high), np.log(forward / forward_low)
     return Reached(rate, dividend, growth, step)
 

@@ -79,6 +79,7 @@ def _on_device(device: Device, premiums: list[Premium], chebyshev: list[bool], r
     ranges = np.zeros((len(premiums), 3))
     place = np.zeros(len(premiums), dtype=np.int64)
     common: list[F8] = [np.zeros(1)]
+    weights_of: dict[int, Any] = {}  # by id: fits that the same rates move have the same
     own: list[OwnFit | None] = [None] * len(premiums)
     length = 1
     for i, (premium, sums) in enumerate(zip(premiums, chebyshev, strict=True)):
@@ -94,9 +95,10 @@ def _on_device(device: Device, premiums: list[Premium], chebyshev: list[bool], r
             length += len(boundary) + d * m
             continue
         node = device.upload(premium.node.astype(np.int64)) if premium.weights is None else None
-        weights = None if premium.weights is None else device.upload(premium.weights)
+        if premium.weights is not None and id(premium.weights) not in weights_of:
+            weights_of[id(premium.weights)] = device.upload(premium.weights)
         coefficients = np.concatenate([boundary[::-1], surface[::-1, ::-1].reshape(-1, n_nodes)])
-        own[i] = OwnFit(device.upload(coefficients), node, weights)
+        own[i] = OwnFit(device.upload(coefficients), node, weights_of.get(id(premium.weights)))
     low, high, reach = np.array(scales).reshape(-1, 3).T
     span = np.log(high / low)
     np.divide(2, span, out=ranges[:, 0], where=span > 0)

@@ -297,7 +297,8 @@ def _columns_of(shock: F8, factor: I8) -> F8:
 
 def _between(curves: Sequence[Tenors], owner: I8, years: F8, shock: F8) -> tuple[F8, I8]:
     """Shock at each maturity, linear in T between its curve's tenors, flat beyond, as rows (n_rows, n_scenarios) and
-    (n_maturities,) which of them is each one's. A curve has one row where it has one tenor or none, which is 0.
+    (n_maturities,) which of them is each one's: a row for each curve and T, but one where a curve has one tenor, or
+    none, which is 0.
 
     Args:
         owner: (n_maturities,) which curve is each one's.
@@ -307,9 +308,10 @@ def _between(curves: Sequence[Tenors], owner: I8, years: F8, shock: F8) -> tuple
     at = owner.copy()
     for curve in np.flatnonzero(count > 1).tolist():
         tenors, own = curves[curve], np.flatnonzero(owner == curve)
-        at[own] = sum(map(len, rows)) + np.arange(len(own))
-        weight = np.stack([np.interp(years[own], tenors.years, unit) for unit in np.eye(len(tenors.years))], axis=1)
-        out = np.zeros((len(own), len(shock)))
+        distinct, which = np.unique(years[own], return_inverse=True)
+        at[own] = sum(map(len, rows)) + which.reshape(-1)
+        weight = np.stack([np.interp(distinct, tenors.years, unit) for unit in np.eye(len(tenors.years))], axis=1)
+        out = np.zeros((len(distinct), len(shock)))
         for column, factor in zip(weight.T, tenors.factor, strict=True):
             out += column[:, None] * shock[:, factor]
         rows.append(out)
