@@ -14,6 +14,7 @@ from cpu_reference.boundary import Puts
 from cpu_reference.exercise import HOST, TOLERANCE, Exercise, Solver, exercise_premium
 
 F8 = npt.NDArray[np.float64]
+I8 = npt.NDArray[np.intp]
 Bool = npt.NDArray[np.bool_]
 
 _VOL_BUMP = 1e-3  # of the volatility
@@ -56,12 +57,20 @@ def _options(*columns: npt.ArrayLike) -> tuple[_Options, tuple[int, ...]]:
     return options, arrays[0].shape
 
 
-def _premium(options: _Options, greeks: bool = False, like: Exercise | None = None, solver: Solver = HOST) -> Exercise:
+def _premium(
+    options: _Options,
+    greeks: bool = False,
+    like: Exercise | None = None,
+    solver: Solver = HOST,
+    owner: I8 | None = None,
+) -> Exercise:
     rate = np.where(options.put, options.rate, options.dividend)
     dividend = np.where(options.put, options.dividend, options.rate)
     puts = Puts(rate, dividend, options.vol, options.years)
     with np.errstate(over="ignore", invalid="ignore", divide="ignore", under="ignore"):
-        return exercise_premium(options.x[:, None], puts, greeks=greeks, tolerance=TOLERANCE, like=like, solver=solver)
+        return exercise_premium(
+            options.x[:, None], puts, greeks=greeks, tolerance=TOLERANCE, like=like, solver=solver, owner=owner
+        )
 
 
 def _price(options: _Options, exercise: Exercise) -> tuple[F8, F8, Bool]:
@@ -112,6 +121,7 @@ def american_greeks(
     forward_from_rate: npt.ArrayLike,
     with_rho: bool = True,
     solver: Solver = HOST,
+    owner: I8 | None = None,
 ) -> AmericanGreeks:
     """Price and Greeks, arguments as for ``american``.
 
@@ -119,12 +129,12 @@ def american_greeks(
     and rho add central differences of the premium to the European ones. Rho holds the dividend yield where
     ``forward_from_rate`` and else the forward, so that the dividend yield moves with the rate. Where exercise is
     optimal delta is ±1 and the other Greeks are 0. Without ``with_rho``, which saves two fifths, rho is NaN. ``solver``
-    finds the boundaries and integrates over them.
+    finds the boundaries and integrates over them. Options of different ``owner`` (n,) share no exercise boundary.
     """
     options, shape = _options(spot, strike, years, rate, dividend, vol, sign)
     holds_dividend = np.broadcast_to(np.asarray(forward_from_rate, dtype=bool), shape).ravel()
     S, K, T, r, q, sigma, sign_, put, unit, x = options
-    exercise = _premium(options, greeks=True, solver=solver)
+    exercise = _premium(options, greeks=True, solver=solver, owner=owner)
     price, european, exercised = _price(options, exercise)
 
     def premium_slope(bump: F8, down: _Options, up: _Options) -> F8:

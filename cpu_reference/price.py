@@ -156,6 +156,7 @@ def _american(instruments: Instruments, market: Market, rows: I8, out: Valuation
         market.forward_from_rate[instruments.maturity[rows]],
         with_rho=rho,
         solver=solver,
+        owner=market.underlying[instruments.maturity[rows]],
     )
     for column in ("price", "delta", "gamma", "vega", "theta", "rho"):
         getattr(out, column)[rows] = getattr(greeks, column)

@@ -9,22 +9,25 @@ def smile_variance(smile: Smile, maturity: I8, moneyness: F8) -> F8:
     """σ² at one moneyness an instrument.
 
     Args:
-        smile: piecewise quadratics of the underlying's maturities.
+        smile: piecewise quadratics of the maturities.
         maturity: (n,) row of the smile's maturities.
         moneyness: (n,) ln(K/F), or K − F for normal dynamics.
 
     Returns:
-        (n,) variance per year; NaN where the underlying has no surface.
+        (n,) variance per year; NaN where there is no surface.
     """
-    out = np.empty(len(moneyness))
-    for m in np.unique(maturity):
-        at = maturity == m
-        knot, segment = _maturity(smile, int(m))
-        below = np.searchsorted(knot, moneyness[at], side="right")
-        t = _beyond_first_knot(knot, below, moneyness[at])
-        c = segment[below]
-        out[at] = c[:, 0] + t * (c[:, 1] + t * c[:, 2])
-    return out
+    first = smile.start[maturity]
+    knot = np.append(smile.knot, 0.0)  # the last is read, but not used
+    # Bisection of all at once: `below` of a maturity's knots are passed, `left` more may be. NaN passes all.
+    below, left = first.copy(), smile.start[maturity + 1] - first
+    for _ in range(int(left.max(initial=0)).bit_length()):
+        half = left >> 1
+        passed = (left > 0) & ~(moneyness < knot[below + half])
+        below = np.where(passed, below + half + 1, below)
+        left = np.where(passed, left - half - 1, half)
+    t = np.where(below > first, moneyness - knot[below - 1], 0.0)
+    c0, c1, c2 = smile.segment[below + maturity].T
+    return np.asarray(c0 + t * (c1 + t * c2))
 
 
 def smile_variance_along(smile: Smile, maturity: int, moneyness: F8, step: F8, out: F8) -> None:

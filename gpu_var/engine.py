@@ -33,6 +33,9 @@ PREPARED_BYTES = 128 << 20
 """Scenarios' markets and fits of premiums of the underlyings that are revalued at once, one at least. As many again are
 being prepared meanwhile."""
 
+VALUED = 1 << 16
+"""Instruments of small underlyings that are priced at once."""
+
 Progress = Callable[[str, float], None]
 
 
@@ -98,11 +101,14 @@ def value_into(
     """As `value`, into arrays over all instruments of the book that are there already."""
     parts = underlyings(book, config, rows)
 
-    def one(part: Underlying) -> None:
-        for column, values in zip(out, backend.price(part.instruments, part.market, rho), strict=True):
-            column[part.row] = values
+    def one(some: list[Underlying]) -> None:
+        all_of = together(some)
+        at = np.concatenate([part.row for part in some])
+        for column, values in zip(out, backend.price(all_of.instruments, all_of.market, rho), strict=True):
+            column[at] = values
 
-    for _ in pool.map(one, parts):
+    batches = _batches(parts, [len(part.row) / VALUED for part in parts])
+    for _ in pool.map(one, [some for batch in batches for some in _pools(batch, backend.POOLED)]):
         pass
     return parts
 

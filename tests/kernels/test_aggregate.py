@@ -187,3 +187,20 @@ def test_rows_are_added(host: HostDevice, monkeypatch: pytest.MonkeyPatch) -> No
         np.testing.assert_array_equal(bits(got), bits(after))
         backend.add_rows(rows[:0], values[:0, 10:50], got[:, 5:45])
         np.testing.assert_array_equal(bits(got), bits(after))
+
+
+def test_rows_that_come_more_than_once_are_summed(host: HostDevice) -> None:
+    """In their order, wherever they stand; then added."""
+    rng = np.random.default_rng(1)
+    values, before = rng.standard_normal((9, 40)), rng.standard_normal((6, 40))
+    rows = np.array([4, 0, 4, 5, 0, 4, 2, 0, 5])
+    after = before.copy()
+    for row in np.unique(rows):
+        total = np.zeros(40)
+        for i in np.flatnonzero(rows == row):
+            total += values[i]
+        after[row] += total
+    for backend in (cpu_reference, twin):
+        got = before.copy()
+        backend.add_rows(rows, values, got)
+        np.testing.assert_array_equal(bits(got), bits(after))

@@ -101,6 +101,30 @@ def test_underlyings_fitted_together_are_those_fitted_alone():
             close(one, other)
 
 
+def test_chains_that_the_same_rates_move_share_what_is_made_of_them():
+    """Puts and calls of underlyings whose dividends stand still, but for rounding."""
+    rng = np.random.default_rng(4)
+    rate = 0.04 + rng.normal(0, 0.004, 400)
+    chains = [
+        Chain(0.5, sign, rate, dividend, 0.2, 0.5, owner)
+        for owner, dividend in enumerate(
+            (np.full(400, 0.01), 0.02 + rng.normal(0, 1e-17, 400), np.broadcast_to(0.03, (400,)))
+        )
+        for sign in (CALL, PUT)
+    ]
+    fits = fit_premiums(chains)
+    for sign in (CALL, PUT):
+        weights = [fit.weights for fit in fits if fit.sign == sign]
+        assert len({id(one) for one in weights}) == len({one.shape for one in weights})  # those of one degree
+    assert len({id(fit.weights) for fit in fits}) < len(fits)
+    for fit, chain in zip(fits, chains, strict=True):
+        assert 1 < fit.weights.shape[1] < 20
+        alone = fit_premium(0.5, chain.sign, rate.copy(), chain.dividend, 0.2, 0.5)
+        close(fit, alone)
+    moving = fit_premium(0.5, PUT, rate, 0.02 + rng.normal(0, 1e-3, 400), 0.2, 0.5)
+    assert moving.weights.shape[1] > fits[1].weights.shape[1]
+
+
 def test_many_chains_take_no_more_calls_than_one():
     one, many = Counting(), Counting()
     (alone,) = fit_premiums([constant(0.5, PUT, 0.04, 0.01)], one.solver)

@@ -47,6 +47,24 @@ def test_volatility_is_linear_between_nodes_and_flat_beyond() -> None:
     np.testing.assert_allclose(vol, np.interp(at, k, v), rtol=1e-15)
 
 
+@given(st.integers(0, 2**32 - 1), st.lists(st.integers(0, 40), min_size=1, max_size=5))
+def test_points_of_many_maturities_find_their_segments(seed: int, n_knots: list[int]) -> None:
+    """Against a search in each maturity's knots, at them too, and at what is no number or beyond all."""
+    rng = np.random.default_rng(seed)
+    knots = [np.sort(rng.normal(size=n)) for n in n_knots]
+    start = np.cumsum([0, *n_knots])
+    smile = Smile(start, np.concatenate(knots), rng.normal(size=(start[-1] + len(knots), 3)))
+    m = rng.integers(0, len(knots), 60)
+    some = np.concatenate(
+        [rng.normal(size=40), rng.choice(np.append(smile.knot, 0.0), 16), [np.nan, np.inf, -np.inf, 0]]
+    )
+    for got, of, x in zip(smile_variance(smile, m, some), m.tolist(), some.tolist(), strict=True):
+        below = int(np.searchsorted(knots[of], x, side="right"))
+        c = smile.segment[start[of] + of + below]
+        t = x - knots[of][below - 1] if below else 0.0
+        np.testing.assert_array_equal(got, c[0] + t * (c[1] + t * c[2]))
+
+
 def test_without_a_surface_the_volatility_is_not_a_number() -> None:
     smile = Smile(np.array([0, 0]), np.empty(0), np.array([[np.nan, 0.0, 0.0]]))
     out = np.zeros((2, 3))
