@@ -61,20 +61,16 @@ def holders_of(book: Book, cells: Cells, pools: Sequence[Sequence[Underlying]], 
             instrument that is held.
     """
     instrument, quantity, _ = _held(book)
+    row = np.concatenate([np.zeros(0, dtype=np.intp), *(part.row for pool in pools for part in pool)])
+    place = np.full(len(book.instruments.kind), len(row), dtype=np.int32)
+    place[row] = np.arange(len(row))
     n_underlyings = len(book.underlyings.spot)
     first_cell = np.searchsorted(cells.underlying, np.arange(n_underlyings + 1))
     length = np.zeros(n_underlyings, dtype=np.int64)
-    place = np.empty(len(book.instruments.kind), dtype=np.int32)
-    laid_out = 0
-    rows = []
     for pool in pools:
         first, last = pool[0].position, pool[-1].position
         first_cell[first + 1 : last + 1] = first_cell[last + 1]
-        rows += [part.row for part in pool]
         length[first] = sum(len(part.row) for part in pool)
-        laid_out += int(length[first])
-    place.fill(laid_out)
-    place[np.concatenate([np.zeros(0, dtype=np.intp), *rows])] = np.arange(laid_out)
     first_instrument = np.concatenate([[0], np.cumsum(length)])
     return backend.Holders(cells.of_position, instrument, quantity, place, first_cell, first_instrument, backend.TILE)
 

@@ -179,19 +179,13 @@ def _rows_of(device: Device, market: Market, shocks: Shocks) -> tuple[Any, Any]:
         check_array("shocks.move", shocks.move, np.float64, (None, None))
         for name in ("fx", "rate", "vol_growth"):
             check_array(f"shocks.{name}", getattr(shocks, name), np.float64, (None, shocks.n_scenarios))
-        for name, read in (("move", shocks.row[:2]), ("fx", shocks.row[2]), ("rate", shocks.row[3])):
-            _check_rows(name, read, getattr(shocks, name))
-        _check_rows("vol_growth", shocks.row[4], shocks.vol_growth)
+        for name, read in zip(("move", "move", "fx", "rate", "vol_growth"), shocks.row, strict=True):
+            n_rows = len(getattr(shocks, name))
+            if read.size and not 0 <= read.min() <= read.max() < n_rows:
+                raise ValueError(f"shocks.row names row {read.max()} of {name}; expected 0 to {n_rows - 1}")
         rows = device.upload(shocks.row.astype(np.int32, copy=False)), device.upload(shocks.base)
         _shared.rows = device, shocks, n_maturities, rows
     return rows
-
-
-def _check_rows(name: str, rows: npt.NDArray[np.int32], array: Any) -> None:
-    if rows.size and not 0 <= rows.min() <= rows.max() < len(array):
-        raise ValueError(
-            f"shocks.row names rows {rows.min()} to {rows.max()} of {name}; expected 0 to {len(array) - 1}"
-        )
 
 
 def _revalue(

@@ -560,7 +560,7 @@ def test_arguments(host):
         call(shocks=of.shocks._replace(rate=of.shocks.rate[:, :2]))
     with pytest.raises(ValueError, match=r"shocks.base has shape \(3, 3\); expected \(3, 4\)"):
         call(shocks=of.shocks._replace(base=of.shocks.base[:, :3]))
-    with pytest.raises(ValueError, match=r"shocks.row names rows 0 to 5 of move; expected 0 to 4"):
+    with pytest.raises(ValueError, match=r"shocks.row names row 5 of move; expected 0 to 4"):
         call(shocks=of.shocks._replace(row=of.shocks.row + np.array([[0], [1], [0], [0], [0]])))
     with pytest.raises(ValueError, match=r"shocks.normal is True, market.normal False"):
         call(shocks=of.shocks._replace(normal=True))

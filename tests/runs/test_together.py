@@ -10,6 +10,7 @@ from oracle.files import write_book
 from cpu_reference.smile import smile_variance
 from gpu_var import engine
 from gpu_var.backend import load_backend
+from gpu_var.benchmark.house import house
 from gpu_var.cells import cells_of
 from gpu_var.market.checks import load
 from gpu_var.market.state import shocks, together, underlyings
@@ -126,3 +127,15 @@ def test_prices_are_those_of_each(loaded):
         for name, got in whole._asdict().items():
             want = np.concatenate([getattr(one, name) for one in alone])
             np.testing.assert_allclose(got, want, rtol=1e-9, atol=1e-12, err_msg=name)
+
+
+def test_underlyings_of_the_same_carry_share_no_boundary():
+    """Their American options are priced as each underlying's alone, though one chain would hold them all."""
+    whole = house(3000, 2, 3, 4000, underlyings=4)
+    whole.book.underlyings.dividend_yield[:] = 0.01
+    parts = underlyings(whole.book, whole.config, np.arange(3000))
+    pool = together(parts)
+    got = CPU.price(pool.instruments, pool.market, False)
+    alone = [CPU.price(part.instruments, part.market, False) for part in parts]
+    for name, values in got._asdict().items():
+        np.testing.assert_array_equal(values, np.concatenate([getattr(one, name) for one in alone]), err_msg=name)
