@@ -21,7 +21,6 @@ from cpu_reference.types import (
     I8,
     OPTION,
     PERPETUAL,
-    SPOT,
     Instruments,
     Levels,
     Market,
@@ -244,12 +243,10 @@ def _price(
     with np.errstate(all="ignore"):
         for kind, m, sign, american, rows in _groups(instruments):
             at = curves.shocks.at(m, scenarios)
-            if kind in (SPOT, PERPETUAL) or (kind == FUTURE and curves.maturities.years[m] <= 0.0):
-                out[rows] = at.spot
-            elif kind == FUTURE:
+            if kind != OPTION:
                 out[rows] = at.forward
             elif curves.maturities.years[m] <= 0.0:
-                np.maximum(sign * (at.spot - instruments.strike[rows, None]), 0.0, out=out[rows])
+                np.maximum(sign * (at.forward - instruments.strike[rows, None]), 0.0, out=out[rows])
             else:
                 early = premium.get((m, sign)) if american else None
                 _options(instruments, rows, curves, m, sign, early, at, scenarios.start, out)

@@ -33,10 +33,10 @@ class Smile(NamedTuple):
 
 
 class Maturities(NamedTuple):
-    """Curves read at the instruments' maturities, all (n_maturities,); years may be ≤ 0 (expired)."""
+    """Curves read at the instruments' maturities, all (n_maturities,)."""
 
-    years: F8
-    forward: F8
+    years: F8  # ≤ 0: expired
+    forward: F8  # spot where it has expired
     rate: F8  # zero rate, continuous
 
 
@@ -123,6 +123,7 @@ class Shocks(NamedTuple):
 
     Of maturity m: spot = base[0, m] ∘ move[row[0, m]], forward = base[1, m] ∘ move[row[1, m]], fx = fx[row[2, m]],
     rate = base[2, m] + rate[row[3, m]], growth of σ = vol_growth[row[4, m]], where ∘ is ×, or + under normal dynamics.
+    What has expired has the spot as its forward.
     """
 
     normal: bool

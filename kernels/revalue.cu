@@ -21,7 +21,7 @@ constexpr int LANES = 32;  // scenarios of a block of American options; its warp
 
 // Columns of the tables of `gpu_var.cuda.revalue_tables`.
 enum TileColumn { FIRST_ROW, ROWS, MATURITY, SIGN, MOVING, PREMIUM };
-enum LinearTable { LINEAR_ROW, LINEAR_MATURITY, ON_FORWARD, CODE };  // on the forward, or on spot
+enum LinearTable { LINEAR_ROW, LINEAR_MATURITY, CODE };
 enum LinearColumn { LINEAR_PRICE, LINEAR_STRIKE, LINEAR_MULTIPLIER };
 enum LinearCode { CASH, MARGINED, INVERSE, CALL_EXPIRED, PUT_EXPIRED };
 
@@ -276,15 +276,14 @@ __device__ inline void revalue_linear(
     for (int i = blockIdx.y; i < n_rows; i += gridDim.y) {
         const int *row = table + (CODE + 1LL) * i;
         int m = row[LINEAR_MATURITY], code = row[CODE];
-        double spot = scenarios.spot<NORMAL>(m, at), fx = scenarios.fx(m, at);
+        double price = scenarios.forward<NORMAL>(m, at), fx = scenarios.fx(m, at);  // spot, where nothing expires
         double before = columns[(long long)LINEAR_PRICE * n_rows + i];
         double strike = columns[(long long)LINEAR_STRIKE * n_rows + i];
-        double price = row[ON_FORWARD] ? scenarios.forward<NORMAL>(m, at) : spot;
         double pnl;
         if (code == MARGINED) {
             pnl = fx * (price - before);
         } else if (code == INVERSE) {
-            pnl = (1.0 / before - 1.0 / price) * (spot * fx);
+            pnl = (1.0 / before - 1.0 / price) * (scenarios.spot<NORMAL>(m, at) * fx);
         } else {
             if (code != CASH) {
                 price = code == CALL_EXPIRED ? price - strike : strike - price;

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from cpu_reference.premium import Premium
 from cpu_reference.revalue import Prepared
 from cpu_reference.smile import smile_variance
-from cpu_reference.types import F8, FUTURE, I8, OPTION, SPOT, Bool, Instruments, Market, Smile
+from cpu_reference.types import F8, I8, OPTION, SPOT, Bool, Instruments, Market, Smile
 from gpu_var.cuda.device import Device
 from gpu_var.cuda.revalue_fits import OwnFit, chebyshev_sums, fits_on_device, places
 
@@ -39,7 +39,7 @@ class Tile(NamedTuple):
     """What is launched for a tile of the engine; parts of device arrays, rows counted within the tile."""
 
     rows: Any  # real: the table of rows, from the tile's first
-    linear: Any  # int32 (n_linear, 4)
+    linear: Any  # int32 (n_linear, 3)
     linear_columns: Any  # float64, flat (3, n_linear)
     european: Any  # int32 (n_tiles, 6)
     american: dict[bool, Any]  # Chebyshev polynomials or powers -> int32 (n_tiles, 6)
@@ -82,8 +82,7 @@ def tables(
     """
     n, n_tiles = len(instruments.kind), -(-len(instruments.kind) // height)
     maturities = _maturities(market)
-    live = (market.horizon.years > 0)[instruments.maturity]
-    option = live & (instruments.kind == OPTION)
+    option = (market.horizon.years > 0)[instruments.maturity] & (instruments.kind == OPTION)
     keys = sorted(prepared.premium)
     premiums = [prepared.premium[key] for key in keys]
     series = 3 * instruments.maturity + instruments.sign + 1
@@ -99,7 +98,7 @@ def tables(
     groups, edges = _by_kernel(groups, 3 * tile + kind, 3 * n_tiles)
     groups[:, 0] %= height
 
-    linear, linear_columns, linear_edges = _linear(instruments, prepared.price, live, np.flatnonzero(~option), height)
+    linear, linear_columns, linear_edges = _linear(instruments, prepared.price, np.flatnonzero(~option), height)
     start, segments = _segments(market.smile_horizon)
     on_device = _uploaded(
         device,
@@ -317,18 +316,15 @@ def _segments(smile: Smile) -> tuple[npt.NDArray[np.int32], F8]:
     return start.astype(np.int32), out
 
 
-def _linear(
-    instruments: Instruments, price: F8, live: Bool, at: I8, height: int
-) -> tuple[npt.NDArray[np.int32], F8, list[int]]:
-    """The kernels' `LinearTable` (n, 4); tile after tile (3, n) price today, strike and multiplier; and where each tile
+def _linear(instruments: Instruments, price: F8, at: I8, height: int) -> tuple[npt.NDArray[np.int32], F8, list[int]]:
+    """The kernels' `LinearTable` (n, 3); tile after tile (3, n) price today, strike and multiplier; and where each tile
     begins."""
     if not len(at):
-        return np.zeros((0, 4), dtype=np.int32), np.zeros(0), [0] * (1 - -len(price) // height)
+        return np.zeros((0, 3), dtype=np.int32), np.zeros(0), [0] * (1 - -len(price) // height)
     kind, inverse, sign = instruments.kind[at], instruments.inverse[at], instruments.sign[at]
     code = np.where(kind == SPOT, CASH, np.where(inverse, INVERSE, MARGINED))
     code = np.where(kind == OPTION, np.where(sign > 0, CALL_EXPIRED, PUT_EXPIRED), code)
-    on_forward = live[at] & (kind == FUTURE)
-    table = np.stack([at % height, instruments.maturity[at], on_forward, code], axis=1).astype(np.int32)
+    table = np.stack([at % height, instruments.maturity[at], code], axis=1).astype(np.int32)
     columns = np.stack([price[at], instruments.strike[at], instruments.multiplier[at]])
     edges = _edges(at, -(-len(price) // height), height)
     blocks = [columns[:, begin:end].reshape(-1) for begin, end in pairwise(edges) if end > begin]

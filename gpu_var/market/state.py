@@ -259,7 +259,7 @@ def shocks(book: Book, config: Config, factors: Factors, of: Underlying | Pool, 
         moves.append(grown(x))
     rates = [factors.rate[c] for c in currencies.tolist()]
     x_rate, at_rate = _between(rates, currency, years, shock)
-    by_rate = np.array([len(tenors.years) > 0 for tenors in rates])[currency] & market.forward_from_rate
+    by_rate = np.array([len(tenors.years) > 0 for tenors in rates])[currency] & market.forward_from_rate & (years > 0.0)
     if by_rate.any():
         m = np.flatnonzero(by_rate)
         before = horizon.forward[m, None] * np.exp(x_rate[at_rate[m]] * years[m, None])
