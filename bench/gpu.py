@@ -28,6 +28,8 @@ DEADLINE = 500.0
 HOUSE = {"instruments": 1_000_000, "scenarios": 10_000, "accounts": 10_000, "positions": 10_000_000}
 MANY = {"instruments": 200_000, "scenarios": 10_000, "accounts": 10_000, "positions": 2_000_000, "underlyings": 1_000}
 """A house of as many series an underlying as a stock exchange lists: what the host does for each underlying shows."""
+RATED = {"instruments": 10_000, "scenarios": 10_000, "accounts": 10_000, "positions": 100_000, "underlyings": 50}
+"""A house in which rates are factors, too: each scenario has early-exercise premiums of its own."""
 TILES = (1024, 2048, 4096, 8192)
 """Instruments between two aggregations: sizes to compare with the one that is in use."""
 SAMPLE_ACCOUNTS = 10
@@ -287,10 +289,12 @@ def main() -> int:
     stage("profile", profile, whole)
     stage("valuation", valuation, whole)
     stage("cpu", cpu_house, whole)
-    many = {name: max(20, n // shrink) for name, n in MANY.items()}
-    whole = stage("book_of_many", lambda: house(**many))
-    result["book_of_many"] = many
-    stage("house_of_many", gpu_house, whole)
+    for kind, sizes, rates in (("of_many", MANY, False), ("with_rates", RATED, True)):
+        size = {name: max(20, n // shrink) for name, n in sizes.items()}
+        whole = stage(f"book_{kind}", lambda size=size, rates=rates: house(**size, rates=rates))
+        result[f"book_{kind}"] = size
+        stage(f"house_{kind}", gpu_house, whole)
+    stage("parity_with_rates", parity, whole)
 
     slug = re.sub(r"\W+", "-", result.get("device", {}).get("gpu", "gpu")).strip("-").lower()
     path = ROOT / "bench" / "results" / f"{slug}-{result['commit'].rstrip('+')}.json"

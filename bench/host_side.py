@@ -297,12 +297,14 @@ def main() -> None:
     }
     for name, size in sizes.items():
         parser.add_argument(f"--{name}", type=int, default=size)
+    parser.add_argument("--rates", action="store_true", help="two rates are factors, too")
     parser.add_argument("--precision", default="float64", choices=("float64", "float32"))
     parser.add_argument("--threads", type=int, default=1)
     asked = vars(parser.parse_args())
     precision, threads = asked.pop("precision"), asked.pop("threads")
     whole = h.house(**asked)
-    print(", ".join(f"{size:,} {name}" for name, size in asked.items()), "(the host alone, no GPU)")
+    text = ", ".join(f"{asked[name]:,} {name}" for name in sizes) + (", rates" if asked["rates"] else "")
+    print(text, "(the host alone, no GPU)")
     print(table(measured(whole, precision, threads)))
 
 

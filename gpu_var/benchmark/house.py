@@ -37,9 +37,18 @@ class House(NamedTuple):
 
 
 def house(
-    instruments: int, scenarios: int, accounts: int, positions: int, underlyings: int = 50, seed: int = 1
+    instruments: int,
+    scenarios: int,
+    accounts: int,
+    positions: int,
+    underlyings: int = 50,
+    seed: int = 1,
+    rates: bool = False,
 ) -> House:
     """Options on stocks, half of them American, twelve expiries and a surface each; a spot and an iv factor each.
+
+    Args:
+        rates: whether two rates are factors, too, so that early exercise is worth something else in every scenario.
 
     Raises:
         ValueError: fewer positions than instruments, or more than instruments times accounts.
@@ -100,20 +109,27 @@ def house(
     )
     no_tenors = Tenors(np.zeros(0), np.zeros(0, np.intp))
     at = np.arange(underlyings, dtype=np.intp)
+    curve = Tenors(np.array([30, 730]) / 365, underlyings + np.arange(2)) if rates else no_tenors
+    n_rates = len(curve.years)
+    kinds = ("iv",) * underlyings + ("rate",) * n_rates + ("spot",) * underlyings
     factors = Factors(
-        names=tuple([f"iv:{n}:30d" for n in names] + [f"spot:{n}" for n in names]),
-        column=np.arange(2 * underlyings, dtype=np.intp),
-        additive=np.zeros(2 * underlyings, np.bool_),
-        kind=("iv",) * underlyings + ("spot",) * underlyings,
-        spot=underlyings + at,
+        names=tuple(
+            [f"iv:{n}:30d" for n in names] + ["rate:USD:30d", "rate:USD:730d"][:n_rates] + [f"spot:{n}" for n in names]
+        ),
+        column=np.arange(len(kinds), dtype=np.intp),
+        additive=np.array(kinds) == "rate",
+        kind=kinds,
+        spot=underlyings + n_rates + at,
         fx=np.full(1, -1, np.intp),
         iv=tuple(Tenors(np.array([30 / 365]), at[i : i + 1]) for i in at),
         forward=(no_tenors,) * underlyings,
-        rate=(no_tenors,),
+        rate=(curve,),
     )
     common = rng.standard_t(5, (scenarios, 1)) * 0.008
     moves = common + rng.standard_t(5, (scenarios, underlyings)) * 0.01
-    shock = np.concatenate([-2.0 * moves + 0.02 * rng.normal(size=moves.shape), moves], axis=1)
+    of_vols = -2.0 * moves + 0.02 * rng.normal(size=moves.shape)
+    of_rates = rng.normal(size=(scenarios, n_rates)) * 0.0005
+    shock = np.concatenate([of_vols, of_rates, moves], axis=1)
     sets = [ScenarioSet("monte_carlo", np.arange(scenarios).astype(str).tolist(), shock, 0, ())]
     config = Config.model_validate({"as_of": "2026-01-05", "base_currency": "USD", "monte_carlo": {"paths": scenarios}})
     return House(book, config, factors, sets)

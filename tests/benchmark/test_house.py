@@ -35,3 +35,18 @@ def test_open_interest_is_concentrated_and_accounts_are_alike() -> None:
 def test_a_book_that_cannot_be(positions: int) -> None:
     with pytest.raises(ValueError, match=rf"^{positions} positions in 10 instruments; expected 10 to 30$"):
         house(10, 3, 3, positions)
+
+
+@pytest.mark.parametrize("rates", [False, True])
+def test_factors_are_in_the_order_of_their_names(rates: bool) -> None:
+    whole = house(20, 50, 2, 30, underlyings=3, rates=rates)
+    factors, shock = whole.factors, whole.sets[0].shock
+    assert list(factors.names) == sorted(factors.names)
+    assert shock.shape == (50, len(factors.names))
+    assert factors.kind == tuple(name.split(":")[0] for name in factors.names)
+    assert [factors.names[f] for f in factors.spot] == ["spot:U0000", "spot:U0001", "spot:U0002"]
+    assert [factors.names[t.factor[0]] for t in factors.iv] == [f"iv:U000{u}:30d" for u in range(3)]
+    assert [factors.names[f] for f in factors.rate[0].factor] == ["rate:USD:30d", "rate:USD:730d"][: 2 * rates]
+    size = np.std(shock, axis=0)
+    assert (size[factors.rate[0].factor] < 0.001).all()
+    assert (size[factors.spot] > 0.005).all()

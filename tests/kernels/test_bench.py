@@ -29,8 +29,9 @@ def test_each_case_launches(host: HostDevice) -> None:
     assert {"correlate", "normals", "filter_ewma"} <= set(host.launches)
 
 
-def test_a_small_house_on_both_backends(separate: SeparateDevice) -> None:
-    whole = h.house(60, 40, 8, 200, underlyings=2)
+@pytest.mark.parametrize(("underlyings", "rates"), [(2, False), (15, False), (4, True)])
+def test_a_small_house_on_both_backends(separate: SeparateDevice, underlyings: int, rates: bool) -> None:
+    whole = h.house(60, 40, 8, 200, underlyings=underlyings, rates=rates)
     sample = h.in_scenarios(h.of_accounts(whole, 5), 30)
     expected = h.run(sample, "cpu", 1)
     assert expected.pnl.shape == (5, 30)
