@@ -17,10 +17,10 @@ import numpy.typing as npt
 from cpu_reference.american import american
 from cpu_reference.chebyshev import monomials
 from cpu_reference.exercise import HOST, Solver, regime
+from cpu_reference.premium_cloud import Cloud, Seen, alike, cloud_of, distinct, for_all
 from cpu_reference.premium_fit import FAR, reach, trimmed
 from cpu_reference.premium_nodes import NEGLIGIBLE, Boxes, Nodes, Surfaces
 from cpu_reference.premium_scatter import Fit, fit_scenarios
-from cpu_reference.reached import ROUNDING
 
 F8 = npt.NDArray[np.float64]
 I8 = npt.NDArray[np.intp]
@@ -28,7 +28,7 @@ Bool = npt.NDArray[np.bool_]
 
 _POWERS = 38  # sum of the degrees up to which powers of both t and y lose no digit that matters
 _EDGE = 1e-9  # slack of ln σ, for rounding
-_NONE = Fit(Surfaces(np.empty((0, 1)), np.empty((0, 1, 1)), 0.0), None, 0.0)
+_NONE = Fit(Surfaces(np.empty((0, 1)), np.empty((0, 1, 1)), 0.0), None, np.zeros(0, dtype=np.intp), 0.0)
 _LIMIT = 1e-5  # a fit whose measured error is above this is not used: every price is direct
 
 
@@ -58,12 +58,12 @@ class Premium(NamedTuple):
     def any_direct(self) -> bool:
         """Whether some scenario has no fit."""
         direct = self.direct
-        return bool(len(direct)) and bool(direct[0] if _alike(direct) else direct.any())
+        return bool(len(direct)) and bool(direct[0] if alike(direct) else direct.any())
 
     @property
     def same(self) -> bool:
         """Whether all scenarios have the same rates, and so the same polynomials."""
-        return self.weights is None and all(map(_alike, (self.node, self.direct, self.rate, self.dividend)))
+        return self.weights is None and all(map(alike, (self.node, self.direct, self.rate, self.dividend)))
 
 
 class Chain(NamedTuple):
@@ -93,11 +93,41 @@ def fit_premiums(chains: Sequence[Chain], solver: Solver = HOST) -> list[Premium
     if not chains:
         return []
     chains = [c._replace(rate=np.asarray(c.rate, float), dividend=np.asarray(c.dividend, float)) for c in chains]
-    seen: dict[int, tuple[F8, I8]] = {}
-    pairs = [_distinct(chain, seen) for chain in chains]
-    count = [len(pair) for pair, _ in pairs]
+    puts = [(c.rate, c.dividend, c.years) if c.sign < 0 else (c.dividend, c.rate, c.years) for c in chains]
+    seen = Seen({}, {})
+    clouds = [cloud_of(*put, seen) for put in puts]
+    found = _fitted(chains, clouds, solver)
+    again = [i for i, one in enumerate(found) if clouds[i].moving is not None and one.lost]
+    if again:
+        for i in again:
+            clouds[i] = distinct(*puts[i], seen)
+        more = _fitted([chains[i] for i in again], [clouds[i] for i in again], solver)
+        for i, one in zip(again, more, strict=True):
+            found[i] = one
+    polynomials = _polynomials([one.fit.surfaces for one in found])
+    shared: dict[tuple[int | bytes, ...], F8] = {}
+    return [_premium(shared, *row) for row in zip(chains, clouds, found, polynomials, strict=True)]
+
+
+class _Found(NamedTuple):
+    """What was found for a chain at its pairs."""
+
+    priced: Bool  # (k,) which have a fit
+    direct: Bool  # (k,) which cannot have one
+    z_max: float
+    fit: Fit
+
+    @property
+    def lost(self) -> bool:
+        """Whether the pairs do not speak for what is between them."""
+        return self.fit.weights is None or not self.priced.all() or not self.fit.error <= _LIMIT
+
+
+def _fitted(chains: list[Chain], clouds: list[Cloud], solver: Solver) -> list[_Found]:
+    """The fits of some chains at their pairs, of all together."""
+    count = [len(cloud.pair) for cloud in clouds]
     box = np.repeat(np.arange(len(chains)), count)
-    r, q = np.concatenate([pair for pair, _ in pairs]).T
+    r, q = np.concatenate([cloud.pair for cloud in clouds]).T
     years, low, high = (np.array([chain[i] for chain in chains], dtype=np.float64) for i in (0, 4, 5))
     _, single, double = regime(r, q, years[box])
     # Between two boundaries exercise gains at most (r − q)·K a year, which may be nothing.
@@ -110,49 +140,10 @@ def fit_premiums(chains: Sequence[Chain], solver: Solver = HOST) -> list[Premium
     # Where 0, exercise may pay, but nowhere more than a negligible premium.
     fitted = single & (z_max > 0)[box]
     boxes = boxes._replace(z_max=np.where(z_max > 0, z_max, 1.0))
-    found = fit_scenarios(nodes.take(np.flatnonzero(fitted)), boxes, solver)
-    fits = [found.get(i, _NONE) for i in range(len(chains))]
+    fits = fit_scenarios(nodes.take(np.flatnonzero(fitted)), boxes, solver)
     ends = np.cumsum(count)[:-1]
-    columns = (
-        [inverse for _, inverse in pairs],
-        np.split(fitted, ends),
-        np.split(double, ends),
-        boxes.z_max.tolist(),
-        fits,
-        _polynomials([fit.surfaces for fit in fits]),
-    )
-    shared: dict[tuple[int, int], F8] = {}
-    return [_premium(shared, *row) for row in zip(chains, *columns, strict=True)]
-
-
-def _distinct(chain: Chain, seen: dict[int, tuple[F8, I8]]) -> tuple[F8, I8]:
-    """The pairs of (r, q) of the put that differ by more than rounding (k, 2), ascending, and which of them each is.
-
-    Without factors for rates and forwards all are alike, but for what ln(F/S) has lost of its digits.
-
-    seen: by id, of arrays that alone move, their distinct numbers and which of them each is; other chains have the
-    same.
-    """
-    r, q = (chain.rate, chain.dividend) if chain.sign < 0 else (chain.dividend, chain.rate)
-    still = [_alike(a) or (a.max() - a.min()) * chain.years <= ROUNDING for a in (r, q)]
-    if all(still):
-        return np.array([[r[0], q[0]]]), _for_all(np.zeros(1, dtype=np.intp), len(r))
-    if any(still):
-        moving, constant = (q, r[0]) if still[0] else (r, q[0])
-        if id(moving) not in seen:
-            seen[id(moving)] = np.unique(moving, return_inverse=True)
-        values, inverse = seen[id(moving)]
-        both = values, np.full(len(values), constant)
-        return np.stack(both[::-1] if still[0] else both, axis=1), inverse
-    order = r.argsort()
-    if (r[order[1:]] == r[order[:-1]]).any():
-        order = np.lexsort((q, r))
-    pair = np.stack([r, q], axis=1)[order]
-    new = np.ones(len(pair), dtype=np.bool_)
-    np.any(pair[1:] != pair[:-1], axis=1, out=new[1:])
-    inverse = np.empty(len(pair), dtype=np.intp)
-    inverse[order] = np.cumsum(new) - 1
-    return pair[new], inverse
+    columns = np.split(fitted, ends), np.split(double, ends), boxes.z_max.tolist()
+    return [_Found(*row, fits.get(i, _NONE)) for i, row in enumerate(zip(*columns, strict=True))]
 
 
 def _polynomials(fits: Sequence[Surfaces]) -> list[tuple[F8, F8, bool]]:
@@ -178,38 +169,31 @@ def _polynomials(fits: Sequence[Surfaces]) -> list[tuple[F8, F8, bool]]:
 
 
 def _premium(
-    shared: dict[tuple[int, int], F8],
+    shared: dict[tuple[int | bytes, ...], F8],
     chain: Chain,
-    inverse: I8,
-    priced: Bool,
-    direct: Bool,
-    z_max: float,
-    fit: Fit,
+    cloud: Cloud,
+    found: _Found,
     polynomials: tuple[F8, F8, bool],
 ) -> Premium:
-    """One chain's fit.
-
-    shared: ``Premium.weights`` by the ids of a fit's weights and of ``inverse``, for chains that have the same;
-    inverse: (n_scenarios,) which of the k distinct pairs each is; priced, direct: (k,), which have a fit, and which
-    cannot have one.
-    """
-    boundary, surface, powers = polynomials
-    count = boundary.shape[1] - 1
-    node = np.zeros(len(priced), dtype=np.intp)
-    node[priced] = np.arange(1, 1 + np.count_nonzero(priced))
+    """One chain's fit; ``shared`` are ``Premium.weights`` of other chains, which may be the same."""
+    priced, direct, z_max, fit = found
     weights = None
     if fit.weights is not None:
-        key = id(fit.weights), id(inverse)
-        weights = shared.get(key) if priced.all() else None
-        if weights is None:
-            full = np.zeros((len(priced), 1 + count))
-            full[~priced, 0] = 1
-            full[priced, 1:] = fit.weights
-            weights = full[inverse]
-            if priced.all():
-                shared[key] = weights
+        # What the ids are of lives as long as the dictionary.
+        key: tuple[int | bytes, ...] = id(fit.weights), id(cloud.inverse)
+        if cloud.inverse is None:
+            key = id(cloud.moving), cloud.by_rate, fit.chosen.tobytes()
+        if key not in shared or not priced.all():
+            shared[key] = _weights(cloud, priced, fit.weights, fit.chosen)
+        weights = shared[key]
     if not fit.error <= _LIMIT:
         direct = direct | priced
+    inverse = cloud.inverse
+    if inverse is None:
+        inverse = for_all(np.zeros(1, dtype=np.intp), len(chain.rate))
+    node = np.zeros(len(priced), dtype=np.intp)
+    node[priced] = np.arange(1, 1 + np.count_nonzero(priced))
+    boundary, surface, powers = polynomials
     return Premium(
         chain.years,
         chain.sign,
@@ -228,22 +212,23 @@ def _premium(
     )
 
 
-def _alike(column: npt.NDArray[Any]) -> bool:
-    """Whether one number stands for all."""
-    return column.strides == (0,)
+def _weights(cloud: Cloud, priced: Bool, weights: F8, chosen: I8) -> F8:
+    """(n_scenarios, 1 + nodes) from the nodes' polynomials to each scenario's; node 0 is never exercised."""
+    if cloud.inverse is None:
+        own = cloud.weights(chosen)
+        return np.concatenate([np.zeros((len(own), 1)), own], axis=1)
+    full = np.zeros((len(priced), 1 + weights.shape[1]))
+    full[~priced, 0] = 1
+    full[priced, 1:] = weights
+    return np.asarray(full[cloud.inverse])
 
 
 def _of_each(values: npt.NDArray[Any], at: I8) -> npt.NDArray[Any]:
     """values[at]; one number for all where `at` is one for all."""
-    if not (_alike(at) and len(at)):
+    if not (alike(at) and len(at)):
         return values[at]
     one = int(at[0])
-    return _for_all(values[one : one + 1], len(at))
-
-
-def _for_all(one: npt.NDArray[Any], n: int) -> npt.NDArray[Any]:
-    """The number (1,) for all n, as `np.broadcast_to` would have it in ten times the time."""
-    return np.ndarray((n,), one.dtype, one, strides=(0,))
+    return for_all(values[one : one + 1], len(at))
 
 
 def american_from_premium(
@@ -264,7 +249,7 @@ def american_from_premium(
     if not log_moneyness.size:
         return out
     node = premium.node[scenarios]
-    distinct = node[:1] if _alike(node) else np.unique(node)
+    distinct = node[:1] if alike(node) else np.unique(node)
     uniform = premium.weights is None and len(distinct) == 1
     if uniform and distinct[0] == 0:
         value = np.exp(log_moneyness)

@@ -24,6 +24,7 @@ class Fit(NamedTuple):
 
     surfaces: Surfaces
     weights: F8 | None  # (k, n_nodes) from the nodes' coefficients to those of its k scenarios; None: each has its own
+    chosen: I8  # (n_nodes,) which of the scenarios the nodes are, where there are weights
     error: float  # over the strike; inf if there is no fit
 
 
@@ -128,7 +129,8 @@ def fit_scenarios(at: Nodes, boxes: Boxes, solver: Solver) -> dict[int, Fit]:
                 designs[chain] = design
                 rows[chain] = start + design.chosen
     fitted = fit_nodes(at.take(np.concatenate(list(rows.values()))), boxes, solver) if rows else {}
-    result = {chain: Fit(fit, None, error) for chain, (fit, error) in fitted.items() if chain not in designs}
+    none = np.zeros(0, dtype=np.intp)
+    result = {chain: Fit(fit, None, none, error) for chain, (fit, error) in fitted.items() if chain not in designs}
     if designs:
         starts = dict(zip(at.box[first].tolist(), first.tolist(), strict=True))
         trials = {i: _Trial(starts[i], points[i], d.chosen, *fitted[i]) for i, d in designs.items()}
@@ -138,7 +140,7 @@ def fit_scenarios(at: Nodes, boxes: Boxes, solver: Solver) -> dict[int, Fit]:
         left = np.flatnonzero(lost[at.box])
         if len(left):
             full = fit_nodes(at.take(left), boxes, solver)
-            result |= {chain: Fit(fit, None, error) for chain, (fit, error) in full.items()}
+            result |= {chain: Fit(fit, None, none, error) for chain, (fit, error) in full.items()}
     return result
 
 
@@ -166,13 +168,14 @@ def _interpolated(
             chosen, weights, look = designs[i]
             order = np.argsort(trial.known)
             fit = trial.fit.take(order[np.searchsorted(trial.known, chosen, sorter=order)])
-            t = np.array([0.0]) if flat[i] else np.array([-1.0, 0.3])  # hardest at the least σ
+            t = np.array([0.0]) if flat[i] else np.array([-1.0, 0.3, 0.95])  # hardest at the ends
             there = Surfaces(weights[look] @ fit.boundary, np.tensordot(weights[look], fit.premium, 1), fit.tolerance)
             looks.append(Look(at.take(trial.first + look), there, t))
             used[i] = fit
         for (i, fit), off in zip(used.items(), measured_errors(looks, boxes, solver), strict=True):
             if off.max() <= 2 * TOLERANCE:
-                result[i] = Fit(fit, designs[i].weights, max(trials[i].error, float(off.max())))
+                error = max(trials[i].error, float(off.max()))
+                result[i] = Fit(fit, designs[i].weights, designs[i].chosen, error)
         trials = {i: trial for i, trial in trials.items() if i not in result}
     return result
 

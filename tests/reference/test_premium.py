@@ -9,7 +9,7 @@ from cpu_reference.black import black
 from cpu_reference.premium import american_from_premium, fit_premium
 
 CALL, PUT = 1, -1
-SCENARIOS = 120
+SCENARIOS = 156
 AIM = 2e-6  # of the strike or the spot, whichever is less
 
 
@@ -94,6 +94,33 @@ def test_scattered_rates(name, sign):
     tile = Tile(years, sign, rate, dividend, 0.2, 0.5)
     assert not tile.fit.direct.any()
     assert tile.error() <= AIM
+
+
+@pytest.mark.parametrize("instruments", [12, 30])
+def test_rates_far_below_the_dividends(instruments):
+    """Exercise pays in the highest volatilities alone, and there interpolation between rates is hardest."""
+    rate = np.random.default_rng(7).uniform(0.0005, 0.02, 400)
+    tile = Tile(0.25, PUT, rate, 0.04, 0.15, 0.7, instruments, scenarios=400)
+    assert tile.fit.weights.shape[1] < 20
+    tile.k -= 0.7 * tile.vol * np.sqrt(tile.years)  # nearer to exercise
+    forward = np.exp(tile.k + (tile.rate - tile.dividend) * tile.years)
+    tile.european = np.exp(-tile.rate * tile.years) * black(forward, 1.0, tile.vol * np.sqrt(tile.years), PUT)
+    assert tile.error() <= AIM
+
+
+@pytest.mark.parametrize("sign", [CALL, PUT])
+def test_what_moves_along_a_line_is_as_what_does_not(sign):
+    """The same rates, once as scenarios of which there are too few for a line."""
+    rate = np.random.default_rng(8).uniform(0.02, 0.05, 600)
+    whole = fit_premium(0.7, sign, rate, np.full(600, 0.015), 0.2, 0.5)
+    k, vol = np.random.default_rng(9).uniform(-0.5, 0.5, (2, 20, 100))
+    vol = 0.2 + 0.3 * np.abs(vol) / 0.5
+    forward = np.exp(k + (rate[:100] - 0.015) * 0.7)
+    european = np.exp(-rate[:100] * 0.7) * black(forward, 1.0, vol * np.sqrt(0.7), sign)
+    few = fit_premium(0.7, sign, rate[:100], np.full(100, 0.015), 0.2, 0.5)
+    got, want = (american_from_premium(fit, k, vol, european, slice(0, 100), np.empty_like(k)) for fit in (whole, few))
+    assert whole.weights is not None
+    np.testing.assert_allclose(got, want, rtol=0, atol=6e-7)
 
 
 def test_two_boundaries_are_direct():
