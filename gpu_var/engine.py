@@ -6,12 +6,11 @@ sum within one has a fixed order, so the bits do not depend on the number of thr
 """
 
 import os
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
-from itertools import groupby
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,15 +22,12 @@ from cpu_reference.tail import Tail
 from cpu_reference.types import Instruments, Market, Shocks
 from gpu_var.backend import Backend, load_backend
 from gpu_var.cells import Cells, holders_of
+from gpu_var.engine_groups import batches_of, pools_of, prepared_share
 from gpu_var.market.factors import Factors
 from gpu_var.market.state import Underlying, shocks, together, underlyings
 from gpu_var.scenarios.model import ScenarioSet, measures
 from gpu_var.tables.book import F8, I8, Book
 from gpu_var.tables.config import Config
-
-PREPARED_BYTES = 128 << 20
-"""Scenarios' markets and fits of premiums of the underlyings that are revalued at once, one at least. As many again are
-being prepared meanwhile."""
 
 VALUED = 1 << 16
 """Instruments of small underlyings that are priced at once."""
@@ -107,8 +103,8 @@ def value_into(
         for column, values in zip(out, backend.price(all_of.instruments, all_of.market, rho), strict=True):
             column[at] = values
 
-    batches = _batches(parts, [len(part.row) / VALUED for part in parts])
-    for _ in pool.map(one, [some for batch in batches for some in _pools(batch, backend.POOLED)]):
+    batches = batches_of(parts, [len(part.row) / VALUED for part in parts])
+    for _ in pool.map(one, [some for batch in batches for some in pools_of(batch, backend.POOLED)]):
         pass
     return parts
 
@@ -152,73 +148,47 @@ def revalue(
     with ThreadPoolExecutor(backend.workers(threads)) as lane, ThreadPoolExecutor(threads) as hands:
         budget = backend.batch_bytes()  # of what is free before anything is laid out, so that runs are cut alike
         cell_bytes = (8 * n_scenarios * np.bincount(cells.underlying, minlength=len(book.underlyings.spot))).tolist()
-        shares = [
-            max(cell_bytes[part.position] / budget, _prepared_bytes(part, factors, n_scenarios) / PREPARED_BYTES)
-            for part in parts
-        ]
-        batches = [_pools(batch, backend.POOLED) for batch in _batches(parts, shares)]
-        pools = [pool for batch in batches for pool in batch]
+        shares = [prepared_share(part, factors, n_scenarios) for part in parts]
+        if backend.POOLED:  # what is revalued as one has to have room for its cells
+            shares = [max(share, cell_bytes[p.position] / budget) for share, p in zip(shares, parts, strict=True)]
+        groups = [pools_of(group, backend.POOLED) for group in batches_of(parts, shares)]
+        pools = [pool for group in groups for pool in group]
         holders = hands.submit(holders_of, book, cells, pools, backend)
         shock = sets[0].shock if len(sets) == 1 else np.concatenate([s.shock for s in sets])
         loop = _Loop(book, config, factors, cells, holders, backend, precision, lane, hands, sets, shock)
-        with closing(_one_ahead(loop.prepare, batches)) as coming:
+        with closing(_one_ahead(loop.prepare, groups)) as coming:
             for ready in coming:
-                work = sum(len(one.instruments.kind) for one in ready)
+                room = [sum(cell_bytes[u] for u in one.position) / budget for one in ready]
+                batches = list(batches_of(ready, room))
+                ready.clear()
+                for batch in batches:
+                    work = sum(len(one.instruments.kind) for one in batch)
 
-                def report(fraction: float, before: int = done, work: int = work) -> None:
-                    progress("revalue", (before + fraction * work) / total)
+                    def report(fraction: float, before: int = done, work: int = work) -> None:
+                        progress("revalue", (before + fraction * work) / total)
 
-                loop.run(ready, out, report)
-                done += work
+                    loop.run(batch, out, report)
+                    done += work
     return out
 
 
-def _batches(parts: list[Underlying], share: list[float]) -> Iterator[list[Underlying]]:
-    """Consecutive underlyings whose shares of what there is room for together are no more than 1; one at least."""
-    batch: list[Underlying] = []
-    used = 0.0
-    for part, own in zip(parts, share, strict=True):
-        if batch and used + own > 1.0:
-            yield batch
-            batch, used = [], 0.0
-        batch.append(part)
-        used += own
-    if batch:
-        yield batch
-
-
-def _pools(batch: list[Underlying], pooled: bool) -> list[list[Underlying]]:
-    """The underlyings of a batch that are revalued as one: those of the same dynamics side by side, or each alone."""
-    if not pooled:
-        return [[part] for part in batch]
-    return [list(pool) for _, pool in groupby(batch, lambda part: part.market.normal)]
-
-
 def _one_ahead(
-    work: Callable[[list[list[Underlying]]], list["Ready"]], batches: list[list[list[Underlying]]]
+    work: Callable[[list[list[Underlying]]], list["Ready"]], groups: list[list[list[Underlying]]]
 ) -> Generator[list["Ready"]]:
-    """What `work` makes of each batch, which a thread of its own does while the one before is in use: a GPU computes
+    """What `work` makes of each group, which a thread of its own does while the one before is in use: a GPU computes
     without the host, and waits for it otherwise."""
     ahead = ThreadPoolExecutor(1)
     try:
-        coming = [ahead.submit(work, batch) for batch in batches[:1]]
-        for at in range(1, len(batches) + 1):
+        coming = [ahead.submit(work, group) for group in groups[:1]]
+        for at in range(1, len(groups) + 1):
             while not wait(coming, timeout=0.2).done:
                 pass  # a signal reaches the main thread when this one moves
             ready = coming.pop().result()
-            coming += [ahead.submit(work, following) for following in batches[at : at + 1]]
+            coming += [ahead.submit(work, following) for following in groups[at : at + 1]]
             yield ready
     finally:
         # Who was interrupted does not wait for what would be prepared in vain.
         ahead.shutdown(wait=False, cancel_futures=True)
-
-
-def _prepared_bytes(part: Underlying, factors: Factors, n_scenarios: int) -> int:
-    """What an underlying takes once it is prepared, nearly: a row of numbers a factor, and where rates or forwards have
-    factors of their own, several a maturity and premium fitted."""
-    own = len(factors.forward[part.position].years) + sum(len(tenors.years) for tenors in factors.rate)
-    a_maturity = 3 * (1 + 2 * bool(part.instruments.american.any())) if own else 0
-    return 8 * n_scenarios * (4 + a_maturity * len(part.market.horizon.years))
 
 
 def columns_of(sets: Sequence[ScenarioSet]) -> list[slice]:
@@ -303,16 +273,16 @@ class _Loop:
     sets: list[ScenarioSet]
     shock: F8  # of all models, one after another
 
-    def prepare(self, batch: list[list[Underlying]]) -> list[Ready]:
-        """What the scenarios of all models share, of the pools of a batch."""
+    def prepare(self, group: list[list[Underlying]]) -> list[Ready]:
+        """What the scenarios of all models share, of the pools of a group."""
         backend = self.backend
 
         def held(pool: list[Underlying]) -> list[Any]:
             tiles: list[Any] = self.holders.result().of(pool[0].position)
             return tiles
 
-        laid_out = [self.hands.submit(held, pool) for pool in batch]
-        pools = [together(pool) for pool in batch]
+        laid_out = [self.hands.submit(held, pool) for pool in group]
+        pools = [together(pool) for pool in group]
         moved = [self.hands.submit(shocks, self.book, self.config, self.factors, pool, self.shock) for pool in pools]
         requests = [
             Request(pool.instruments, pool.market, state.result(), pool.listed)

@@ -9,7 +9,7 @@ from oracle import books
 from oracle.files import write_book
 
 import cpu_reference
-from gpu_var import cuda, engine
+from gpu_var import cuda, engine_groups
 from gpu_var.cli import main
 
 CASES = {
@@ -52,7 +52,7 @@ def test_the_margins_of_the_reference(separate, tmp_path, case):
 def test_what_is_prepared_together_does_not_matter(separate, tmp_path, monkeypatch):
     folder = write_book(tmp_path / "book", books.world(), books.config(allow_unshocked=["iv:CRASH"]))
     together = run(folder, tmp_path / "together", "--backend", "cuda")
-    monkeypatch.setattr(engine, "PREPARED_BYTES", 1)
+    monkeypatch.setattr(engine_groups, "PREPARED_BYTES", 1)
     monkeypatch.setattr(cuda, "batch_bytes", lambda: 1)
     single = run(folder, tmp_path / "single", "--backend", "cuda")
     want, got = numbers(together, "margin")[0], numbers(single, "margin")[0]

@@ -5,7 +5,7 @@ from oracle import books
 from oracle.files import write_book
 
 import cpu_reference
-from gpu_var import engine
+from gpu_var import engine_groups
 from gpu_var.cli import main
 
 
@@ -40,7 +40,7 @@ def test_one_underlying_at_a_time_gives_the_same_margins(tmp_path, monkeypatch):
     monkeypatch.setattr(cpu_reference, "prepare_all", lambda requests: groups.append(len(requests)) or real(requests))
     monkeypatch.setattr(cpu_reference, "batch_bytes", lambda: 1)
     monkeypatch.setattr(cpu_reference, "MEASURED", 1)
-    monkeypatch.setattr(engine, "PREPARED_BYTES", 1)
+    monkeypatch.setattr(engine_groups, "PREPARED_BYTES", 1)
     assert main(["run", str(folder), "--out", str(tmp_path / "single"), "--quiet"]) == 0
     assert len(groups) > 1
     assert set(groups) == {1}

@@ -1,4 +1,4 @@
-"""A batch of underlyings is prepared while the one before is revalued."""
+"""A group of underlyings is prepared while the one before is revalued."""
 
 import threading
 
@@ -7,16 +7,16 @@ from oracle import books
 from oracle.files import write_book
 
 import cpu_reference
-from gpu_var import engine
+from gpu_var import engine, engine_groups
 from gpu_var.cli import main
 
 
 def test_the_next_is_begun_while_one_is_in_use():
     begun = {name: threading.Event() for name in "abc"}
 
-    def work(batch):
-        begun[batch[0]].set()
-        return [batch[0].upper()]
+    def work(group):
+        begun[group[0]].set()
+        return [group[0].upper()]
 
     used = []
     for ready in engine._one_ahead(work, [["a"], ["b"], ["c"]]):
@@ -29,10 +29,10 @@ def test_the_next_is_begun_while_one_is_in_use():
 
 
 def test_what_fails_ahead_is_told_in_its_turn():
-    def work(batch):
-        if batch == ["b"]:
+    def work(group):
+        if group == ["b"]:
             raise MemoryError("b")
-        return batch
+        return group
 
     coming = engine._one_ahead(work, [["a"], ["b"]])
     assert next(coming) == ["a"]
@@ -43,8 +43,8 @@ def test_what_fails_ahead_is_told_in_its_turn():
 def test_who_is_interrupted_does_not_wait():
     running, ended = threading.Event(), threading.Event()
 
-    def work(batch):
-        if batch == ["b"]:
+    def work(group):
+        if group == ["b"]:
             running.set()
             assert ended.wait(60)
         return {}
@@ -60,7 +60,7 @@ def test_who_is_interrupted_does_not_wait():
 
 def test_a_run_prepares_in_another_thread_than_it_revalues(tmp_path, monkeypatch):
     folder = write_book(tmp_path / "book", books.world(), books.config(allow_unshocked=["iv:CRASH"]))
-    monkeypatch.setattr(engine, "PREPARED_BYTES", 1)
+    monkeypatch.setattr(engine_groups, "PREPARED_BYTES", 1)
     threads = set()
     real = cpu_reference.prepare_all
 
