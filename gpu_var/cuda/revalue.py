@@ -35,8 +35,8 @@ _THREADS = 128
 _LANES = 32
 _TOGETHER = 4
 _GRID_Y = 65_535
-_KEPT = 16
-"""Underlyings whose tables stay on the device; one is revalued after another."""
+_KEPT = 4
+"""Tables that stay on the device, each of what is revalued at once; one is revalued after another."""
 
 _NAMES = {np.dtype(np.float64): "double", np.dtype(np.float32): "float"}
 
