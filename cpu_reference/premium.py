@@ -180,10 +180,10 @@ def _premium(
     weights = None
     if fit.weights is not None:
         # What the ids are of lives as long as the dictionary.
-        key: tuple[int | bytes, ...] = id(fit.weights), id(cloud.inverse)
+        key: tuple[int | bytes, ...] = id(fit.weights), id(cloud.inverse), priced.tobytes()
         if cloud.inverse is None:
             key = id(cloud.moving), cloud.by_rate, fit.chosen.tobytes()
-        if key not in shared or not priced.all():
+        if key not in shared:
             shared[key] = _weights(cloud, priced, fit.weights, fit.chosen)
         weights = shared[key]
     if not fit.error <= _LIMIT:

@@ -46,8 +46,8 @@ def reached(years: F8, forward: F8, shocks: Shocks, last: Shocks | None = None) 
         low, high = carry[0].copy(), carry[0].copy()
         for other in carry[1:]:
             low, high = np.minimum(low, other), np.maximum(high, other)
-        for m in np.flatnonzero(own).tolist():
-            each = np.concatenate([at.forward / at.spot for at in (part.at(m) for part in parts)])
+        carries = {m: _carries(parts, m) for m in np.flatnonzero(own).tolist()}
+        for m, each in carries.items():
             low[m], high[m] = each.min(), each.max()
         alike = np.log(high / low) + (rate_high - rate_low) * years <= ROUNDING
         first = parts[0].base[2] + parts[0].rate[parts[0].row[3], 0]
@@ -55,10 +55,12 @@ def reached(years: F8, forward: F8, shocks: Shocks, last: Shocks | None = None) 
         dividend = list(np.broadcast_to((first - np.log(carry[0]) / years)[:, None], (len(years), n)))
         rates: dict[tuple[tuple[float, int], ...], F8] = {}
         for m in np.flatnonzero(~alike).tolist():
-            at = [part.at(m) for part in parts]
             key = tuple((float(part.base[2, m]), int(part.row[3, m])) for part in parts)
-            rate[m] = rates.setdefault(key, np.concatenate([one.rate for one in at]))
-            dividend[m] = rate[m] - np.log(np.concatenate([one.forward / one.spot for one in at])) / years[m]
+            if key not in rates:
+                rates[key] = np.concatenate([part.at(m).rate for part in parts])
+            rate[m] = rates[key]
+            each = carries[m] if m in carries else _carries(parts, m)
+            dividend[m] = rate[m] - np.log(each) / years[m]
             if np.ptp(dividend[m]) * years[m] <= ROUNDING:
                 dividend[m] = np.broadcast_to(dividend[m][:1], n)
         step = np.log(forward / forward_high), np.log(forward / forward_low)
@@ -119,3 +121,8 @@ def _carry(part: Shocks) -> F8:
     """(n_maturities,) F/S in the first scenario."""
     spot, forward = (part.base[i] * part.move[part.row[i], 0] for i in (0, 1))
     return np.asarray(forward / spot)
+
+
+def _carries(parts: list[Shocks], m: int) -> F8:
+    """(n_scenarios,) F/S of one maturity in all scenarios of all parts."""
+    return np.concatenate([at.forward / at.spot for at in (part.at(m) for part in parts)])
